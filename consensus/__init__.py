@@ -1,0 +1,1 @@
+"""Consensus: replicates every write by Raft into storage, with one durable log per member."""

@@ -1,0 +1,93 @@
+"""Brings applied rows into SQLite in short intervals, checkpoints, and cuts the log behind them.
+
+The log is cut only below an index that a completed checkpoint holds durably, so that a restart finds every entry
+that SQLite may have lost.
+"""
+
+import asyncio
+import logging
+
+from consensus.env import Env, Lane
+from consensus.metrics import Metrics
+from consensus.options import Options
+from consensus.wal import Wal
+from storage.machine import Machine
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_BYTES = 64 * 1024 * 1024
+"""Rows flushed since the last checkpoint, in bytes, that call for one whatever the entry count says."""
+
+
+class Flush:
+    """The periodic part of one member's persistence."""
+
+    def __init__(self, machine: Machine, wal: Wal, env: Env, options: Options, metrics: Metrics) -> None:
+        self._machine = machine
+        self._writer = machine.writer
+        self._flushed_bytes = 0
+        self._wal = wal
+        self._env = env
+        self._options = options
+        self._metrics = metrics
+        self._cut_at = machine.applied_index
+        self.turned = env.monotonic()
+        """When the last turn ended, for the liveness check."""
+
+    async def run(self) -> None:
+        """Flushes each batch interval until cancelled.
+
+        Raises: whatever the disk says; nobody may go on after that.
+        """
+        while True:
+            await asyncio.sleep(self._options.batch_interval)
+            await self.once()
+
+    async def once(self) -> None:
+        """Flushes what is pending and, when it is time, checkpoints and cuts."""
+        await self._flush()
+        applied = self._machine.applied_index
+        if applied - self._cut_at >= self._options.snapshot_count:
+            self._cut_at = applied
+            await self._cut(applied)
+        elif self._flushed_bytes > CHECKPOINT_BYTES:
+            await self._checkpoint()
+        self.turned = self._env.monotonic()
+
+    async def close(self) -> None:
+        """Flushes and checkpoints one last time, so that the next start replays little."""
+        await self._flush()
+        await self._checkpoint()
+
+    async def _flush(self) -> None:
+        batch = self._machine.batch()
+        if batch is None:
+            return
+        started = self._env.monotonic()
+        await self._env.run_blocking(Lane.DATABASE, self._writer.flush, batch)
+        self._metrics.backend_commit.observe(self._env.monotonic() - started)
+        self._machine.committed(batch)
+        self._flushed_bytes += batch.size
+
+    async def _checkpoint(self) -> int | None:
+        started = self._env.monotonic()
+        durable = await self._env.run_blocking(Lane.DATABASE, self._writer.checkpoint)
+        self._metrics.checkpoint.observe(self._env.monotonic() - started)
+        if durable is not None:
+            self._flushed_bytes = 0
+        return durable
+
+    async def _cut(self, applied: int) -> None:
+        durable = await self._checkpoint()
+        if durable is None:
+            log.warning(
+                "checkpoint is incomplete, the log stays as it is", extra={"fields": {"applied-index": applied}}
+            )
+            return
+        index = min(durable, applied - self._options.snapshot_catchup_entries)
+        if index >= self._wal.first_index():
+            await self._env.run_blocking(Lane.LOG, self._wal.cut, index)
+            log.info(
+                "compacted Raft logs",
+                extra={"fields": {"compact-index": index, "first-index": self._wal.first_index()}},
+            )

@@ -1,0 +1,93 @@
+"""Metrics of consensus: etcd's names for Raft, log and disk, and raftgate's own for batches and the loop."""
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from consensus.raft.rawnode import Status
+
+
+def doubling(first: float, count: int) -> tuple[float, ...]:
+    """Bucket bounds that double, `count` of them from `first` on."""
+    return tuple(first * 2**step for step in range(count))
+
+
+class Metrics:
+    """The metrics of one member."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+        def counter(name: str, text: str) -> Counter:
+            return Counter(name, text, registry=registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(name, text, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(name, text, labels, buckets=buckets, registry=registry)
+
+        disk = doubling(0.001, 14)
+        self.leader_changes = counter("etcd_server_leader_changes_seen_total", "Leader changes seen.")
+        self.heartbeat_send_failures = counter(
+            "etcd_server_heartbeat_send_failures_total", "Ticks for which the event loop came too late."
+        )
+        self.proposals_pending = gauge("etcd_server_proposals_pending", "Proposals that are not applied yet.")
+        self.proposals_failed = counter("etcd_server_proposals_failed_total", "Proposals that failed.")
+        self.slow_apply = counter("etcd_server_slow_apply_total", "Applies that took too long.")
+        self.slow_read_indexes = counter("etcd_server_slow_read_indexes_total", "Read indexes that took too long.")
+        self.read_indexes_failed = counter("etcd_server_read_indexes_failed_total", "Read indexes that failed.")
+        self.apply_duration = histogram(
+            "etcd_server_apply_duration_seconds",
+            "Durations of applies.",
+            doubling(0.0001, 20),
+            "version",
+            "op",
+            "success",
+        )
+        self.wal_fsync = histogram("etcd_disk_wal_fsync_duration_seconds", "Durations of syncs of the log.", disk)
+        self.wal_write = histogram("etcd_disk_wal_write_duration_seconds", "Durations of writes of the log.", disk)
+        self.wal_write_bytes = gauge("etcd_disk_wal_write_bytes_total", "Bytes written to the log.")
+        self.backend_commit = histogram(
+            "etcd_disk_backend_commit_duration_seconds", "Durations of commits of the database.", disk
+        )
+        self.batch_entries = histogram("raftgate_proposal_batch_entries", "Entries per log append.", doubling(1, 10))
+        self.loop_lag = histogram(
+            "raftgate_event_loop_lag_seconds", "How late the event loop came for a tick.", doubling(0.001, 12)
+        )
+        self.checkpoint = histogram(
+            "raftgate_sqlite_checkpoint_duration_seconds", "Durations of checkpoints.", disk, "file"
+        ).labels("kv")
+
+    def watch_status(self, status: Callable[[], Status], member_id: int, log_entries: Callable[[], int]) -> None:
+        """Adds the gauges that are read off the node when scraped."""
+        self._registry.register(_StatusCollector(status, member_id, log_entries))
+
+
+class _StatusCollector(Collector):
+    def __init__(self, status: Callable[[], Status], member_id: int, log_entries: Callable[[], int]) -> None:
+        self._status = status
+        self._member_id = member_id
+        self._log_entries = log_entries
+
+    def collect(self) -> Iterable[Metric]:
+        status = self._status()
+        for name, text, value in (
+            ("etcd_server_has_leader", "Whether or not a leader exists.", status.leader != 0),
+            ("etcd_server_is_leader", "Whether or not this member is a leader.", status.leader == self._member_id),
+            ("etcd_server_is_learner", "Whether or not this member is a learner.", False),
+            ("etcd_server_proposals_committed_total", "The total number of proposals committed.", status.commit),
+            ("etcd_server_proposals_applied_total", "The total number of proposals applied.", status.applied),
+            ("raftgate_raft_term", "The current term.", status.term),
+            ("raftgate_raft_commit_index", "The commit index.", status.commit),
+            ("raftgate_raft_applied_index", "The applied index.", status.applied),
+            ("raftgate_raft_log_entries", "Entries in the log.", self._log_entries()),
+        ):
+            yield GaugeMetricFamily(name, text, float(value))
+        identity = GaugeMetricFamily(
+            "etcd_server_id", "Server or member ID in hexadecimal format.", labels=["server_id"]
+        )
+        identity.add_metric([f"{self._member_id:x}"], 1.0)
+        yield identity

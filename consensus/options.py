@@ -1,0 +1,35 @@
+"""What the composition root may set of a member's consensus."""
+
+from dataclasses import dataclass
+
+from raftgate.api.cluster import Member
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Settings of one member; times are seconds."""
+
+    member: Member
+    """This member as its flags describe it; its ID follows from them (`consensus.cluster`)."""
+    cluster_id: int
+    heartbeat_interval: float = 0.1
+    election_timeout: float = 1.0
+    snapshot_count: int = 10_000
+    """Entries applied since the log was last cut that call for the next cut."""
+    snapshot_catchup_entries: int = 5_000
+    """Entries kept behind a cut for members that lag."""
+    batch_interval: float = 0.1
+    """The longest that applied rows wait for their SQLite transaction."""
+    max_request_bytes: int = 1_572_864
+    max_txn_ops: int = 128
+    warning_apply_duration: float = 0.1
+
+    @property
+    def request_timeout(self) -> float:
+        """How long a proposal or a linearizable read may take (etcd config.go, ReqTimeout)."""
+        return 5.0 + 2 * self.election_timeout
+
+    @property
+    def election_ticks(self) -> int:
+        """Election timeout in ticks of one heartbeat interval."""
+        return max(1, round(self.election_timeout / self.heartbeat_interval))

@@ -1,0 +1,93 @@
+"""The table of RPCs: etcd's services and methods, their messages, kinds and HTTP paths.
+
+Routes, metrics and the published contract are made from it. A row without a request class is an RPC that
+is not served yet; its paths answer "unimplemented".
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from raftgate.api import kv, maintenance
+from raftgate.api.message import Request
+
+
+class RpcKind(StrEnum):
+    """How many messages go each way; the value is the metric label."""
+
+    UNARY = "unary"
+    SERVER_STREAM = "server_stream"
+    BIDI_STREAM = "bidi_stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """One method of a service."""
+
+    service: str
+    method: str
+    paths: tuple[str, ...]
+    request: type[Request[Any]] | None = None  # Any: the response class differs from row to row
+    kind: RpcKind = RpcKind.UNARY
+
+
+KV = "etcdserverpb.KV"
+WATCH = "etcdserverpb.Watch"
+LEASE = "etcdserverpb.Lease"
+CLUSTER = "etcdserverpb.Cluster"
+MAINTENANCE = "etcdserverpb.Maintenance"
+AUTH = "etcdserverpb.Auth"
+LOCK = "v3lockpb.Lock"
+ELECTION = "v3electionpb.Election"
+
+# The hottest paths stand first: routes are tried in this order.
+RPCS: tuple[Rpc, ...] = (
+    Rpc(KV, "Range", ("/v3/kv/range",), kv.RangeRequest),
+    Rpc(KV, "Put", ("/v3/kv/put",), kv.PutRequest),
+    Rpc(KV, "DeleteRange", ("/v3/kv/deleterange",), kv.DeleteRangeRequest),
+    Rpc(KV, "Txn", ("/v3/kv/txn",), kv.TxnRequest),
+    Rpc(KV, "Compact", ("/v3/kv/compaction",)),
+    Rpc(WATCH, "Watch", ("/v3/watch",), kind=RpcKind.BIDI_STREAM),
+    Rpc(LEASE, "LeaseGrant", ("/v3/lease/grant",)),
+    Rpc(LEASE, "LeaseRevoke", ("/v3/lease/revoke", "/v3/kv/lease/revoke")),
+    Rpc(LEASE, "LeaseKeepAlive", ("/v3/lease/keepalive",), kind=RpcKind.BIDI_STREAM),
+    Rpc(LEASE, "LeaseTimeToLive", ("/v3/lease/timetolive", "/v3/kv/lease/timetolive")),
+    Rpc(LEASE, "LeaseLeases", ("/v3/lease/leases", "/v3/kv/lease/leases")),
+    Rpc(LOCK, "Lock", ("/v3/lock/lock",)),
+    Rpc(LOCK, "Unlock", ("/v3/lock/unlock",)),
+    Rpc(ELECTION, "Campaign", ("/v3/election/campaign",)),
+    Rpc(ELECTION, "Proclaim", ("/v3/election/proclaim",)),
+    Rpc(ELECTION, "Leader", ("/v3/election/leader",)),
+    Rpc(ELECTION, "Observe", ("/v3/election/observe",), kind=RpcKind.SERVER_STREAM),
+    Rpc(ELECTION, "Resign", ("/v3/election/resign",)),
+    Rpc(CLUSTER, "MemberAdd", ("/v3/cluster/member/add",)),
+    Rpc(CLUSTER, "MemberRemove", ("/v3/cluster/member/remove",)),
+    Rpc(CLUSTER, "MemberUpdate", ("/v3/cluster/member/update",)),
+    Rpc(CLUSTER, "MemberList", ("/v3/cluster/member/list",)),
+    Rpc(CLUSTER, "MemberPromote", ("/v3/cluster/member/promote",)),
+    Rpc(MAINTENANCE, "Alarm", ("/v3/maintenance/alarm",), maintenance.AlarmRequest),
+    Rpc(MAINTENANCE, "Status", ("/v3/maintenance/status",)),
+    Rpc(MAINTENANCE, "Defragment", ("/v3/maintenance/defragment",)),
+    Rpc(MAINTENANCE, "Hash", ("/v3/maintenance/hash",)),
+    Rpc(MAINTENANCE, "HashKV", ("/v3/maintenance/hashkv",)),
+    Rpc(MAINTENANCE, "Snapshot", ("/v3/maintenance/snapshot",), kind=RpcKind.SERVER_STREAM),
+    Rpc(MAINTENANCE, "MoveLeader", ("/v3/maintenance/transfer-leadership",)),
+    Rpc(MAINTENANCE, "Downgrade", ("/v3/maintenance/downgrade",)),
+    Rpc(AUTH, "AuthEnable", ("/v3/auth/enable",)),
+    Rpc(AUTH, "AuthDisable", ("/v3/auth/disable",)),
+    Rpc(AUTH, "AuthStatus", ("/v3/auth/status",)),
+    Rpc(AUTH, "Authenticate", ("/v3/auth/authenticate",)),
+    Rpc(AUTH, "UserAdd", ("/v3/auth/user/add",)),
+    Rpc(AUTH, "UserGet", ("/v3/auth/user/get",)),
+    Rpc(AUTH, "UserList", ("/v3/auth/user/list",)),
+    Rpc(AUTH, "UserDelete", ("/v3/auth/user/delete",)),
+    Rpc(AUTH, "UserChangePassword", ("/v3/auth/user/changepw",)),
+    Rpc(AUTH, "UserGrantRole", ("/v3/auth/user/grant",)),
+    Rpc(AUTH, "UserRevokeRole", ("/v3/auth/user/revoke",)),
+    Rpc(AUTH, "RoleAdd", ("/v3/auth/role/add",)),
+    Rpc(AUTH, "RoleGet", ("/v3/auth/role/get",)),
+    Rpc(AUTH, "RoleList", ("/v3/auth/role/list",)),
+    Rpc(AUTH, "RoleDelete", ("/v3/auth/role/delete",)),
+    Rpc(AUTH, "RoleGrantPermission", ("/v3/auth/role/grant",)),
+    Rpc(AUTH, "RoleRevokePermission", ("/v3/auth/role/revoke",)),
+)

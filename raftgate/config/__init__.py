@@ -1,0 +1,12 @@
+"""The configuration of a member: flags, `ETCD_*` variables or a file, with etcd's rules and words.
+
+`load(argv, environ)` gives a Config or raises. The caller writes what ConfigError and Finished carry, and logs
+`Config.notes` once logging is set up. THE TABLE of flags is in `flags.py`.
+"""
+
+from raftgate.config.errors import ConfigError, Finished, Note
+from raftgate.config.loader import load
+from raftgate.config.model import Config, LogRotation
+from raftgate.config.urls import Url
+
+__all__ = ["Config", "ConfigError", "Finished", "LogRotation", "Note", "Url", "load"]

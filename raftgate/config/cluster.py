@@ -1,0 +1,85 @@
+"""The initial cluster: which members it names, and whether this member fits (etcd server/config, VerifyBootstrap)."""
+
+import socket
+from collections.abc import Callable, Mapping
+
+from raftgate.config.errors import fatal, invalid
+from raftgate.config.syntax import quote
+from raftgate.config.urls import Url, parse_url
+
+Resolve = Callable[[str], str]
+"""A host name -> its address; raises OSError for an unknown name."""
+
+
+def default_host() -> str | None:
+    """The address of the interface with the default route, if there is one; nothing is sent."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # RFC 5737: an address that is nobody's
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None
+
+
+def parse_members(text: str) -> Mapping[str, tuple[Url, ...]]:
+    """The members of `name=url,name=url`: name -> URLs, sorted; a name may occur more than once.
+
+    Raises: Refusal.
+    """
+    members: dict[str, list[Url]] = {}
+    for pair in filter(None, text.split(",")):
+        name, _, url = pair.partition("=")
+        try:
+            members.setdefault(name, []).append(parse_url(url))
+        except ValueError as error:
+            raise fatal(f"error setting up initial cluster: {error}") from None
+    return {name: tuple(sorted(urls, key=str)) for name, urls in members.items()}
+
+
+def check_members(
+    members: Mapping[str, tuple[Url, ...]], name: str, advertised: tuple[Url, ...], resolve: Resolve
+) -> None:
+    """Refuses a cluster without this member, with other URLs for it, or with further members.
+
+    Raises: Refusal.
+    """
+    if name not in members:
+        raise fatal(f"couldn't find local name {quote(name)} in the initial cluster configuration")
+    difference = _difference(advertised, members[name], resolve)
+    if difference:
+        raise fatal(_mismatch(members[name], name, advertised, difference))
+    if len(members) > 1:
+        raise invalid("--initial-cluster with more than one member is not supported yet")
+
+
+def _difference(advertised: tuple[Url, ...], listed: tuple[Url, ...], resolve: Resolve) -> str:
+    """Why the two lists, both sorted, do not name the same addresses; empty if they do."""
+    if len(advertised) != len(listed):
+        return f"len({_quoted(advertised)}) != len({_quoted(listed)})"
+    if advertised == listed:
+        return ""
+    ours, theirs = (sorted(str(_resolved(url, resolve)) for url in urls) for urls in (advertised, listed))
+    return next((f"resolved urls: {quote(a)} != {quote(b)}" for a, b in zip(ours, theirs, strict=True) if a != b), "")
+
+
+def _resolved(url: Url, resolve: Resolve) -> Url:
+    try:
+        return Url(url.scheme, resolve(url.host), url.port)
+    except OSError:
+        return url
+
+
+def _quoted(urls: tuple[Url, ...]) -> str:
+    return f"[{' '.join(quote(str(url)) for url in urls)}]"
+
+
+def _mismatch(listed: tuple[Url, ...], name: str, advertised: tuple[Url, ...], difference: str) -> str:
+    ours = ",".join(map(str, advertised))
+    missing = ",".join(f"{name}={url}" for url in dict.fromkeys(listed) if url not in advertised)
+    if missing:
+        return f"--initial-cluster has {missing} but missing from --initial-advertise-peer-urls={ours} ({difference})"
+    pairs = ",".join(f"{name}={url}" for url in advertised)
+    extra = ",".join(str(url) for url in advertised if url not in listed)
+    if extra:
+        return f"--initial-advertise-peer-urls has {extra} but missing from --initial-cluster={pairs}"
+    return f"failed to resolve {ours} to match --initial-cluster={pairs} ({difference})"

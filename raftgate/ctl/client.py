@@ -1,0 +1,230 @@
+"""Calls over etcd's JSON API: endpoints tried in turn until one answers or the time is up.
+
+What may be sent again follows etcd's client (client/v3/retry.go): a read after any failure to get an answer and
+after code 14, a write only where the connection was never made.
+"""
+
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar, get_args
+
+import httpx
+import msgspec
+
+from raftgate.api import json_codec
+from raftgate.api.errors import Code, DeadlineExceeded, EtcdError, InvalidArgument
+from raftgate.api.kv import RangeRequest, TxnRequest
+from raftgate.api.maintenance import AlarmRequest
+from raftgate.api.message import Kind, Message, Request, describe
+from raftgate.api.services import RPCS
+from raftgate.ctl.errors import CommandError, ExitCode
+from raftgate.ctl.invocation import Clock, Invocation
+from raftgate.ctl.settings import Settings, base_url, read_settings
+
+R = TypeVar("R", bound=Message)
+
+_RETRY_PAUSE = 0.025  # etcd client/v3, defaultBackoffWaitBetween
+_PATHS = {rpc.request: rpc.paths[0] for rpc in RPCS if rpc.request is not None}
+_CODES = {404: Code.UNIMPLEMENTED, 429: Code.UNAVAILABLE, 502: Code.UNAVAILABLE, 503: Code.UNAVAILABLE}
+_CODES |= {504: Code.UNAVAILABLE}  # gRPC's mapping of statuses that no gRPC server sent
+_MAX_MILLISECONDS = 99_999_999  # eight digits are what Grpc-Timeout holds
+
+
+class CallError(CommandError):
+    """An answer that is an error; its text is as etcdctl prints it."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text if _is_known(text) else f"rpc error: code = {_code_name(status)} desc = {text}")
+        self.status = status
+        """The gRPC code."""
+
+
+class _NoAnswer(Exception):
+    """A call that got no answer; `reached` when the request may have been received."""
+
+    def __init__(self, reason: str, *, reached: bool) -> None:
+        super().__init__(reason)
+        self.reached = reached
+
+
+class _ErrorBody(msgspec.Struct):
+    message: str = ""
+    error: str = ""
+    code: int = Code.UNKNOWN
+
+
+class Client:
+    """Connections to the endpoints of `settings`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        log: Callable[[str], None] | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.settings = settings
+        self.urls = [base_url(endpoint) for endpoint in settings.endpoints]
+        if not self.urls:
+            raise CommandError("etcdclient: no available endpoints", ExitCode.BAD_CONNECTION)
+        self.clock = clock
+        self.log = log
+        # A context without certificates refuses every https peer, and spares the loading of the default ones.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.http = httpx.Client(trust_env=False, verify=context, transport=transport)
+
+    def call(self, request: Request[R]) -> R:
+        """Sends a request and decodes its answer.
+
+        Raises: CallError, also when the time is up.
+        """
+        limit = self.settings.max_request_bytes
+        if 0 < limit < (size := _payload(request)):
+            raise CallError(Code.RESOURCE_EXHAUSTED, f"trying to send message larger than max ({size} vs. {limit})")
+        body = self.post(_PATHS[type(request)], json_codec.encode(request), is_read=_is_read(request))
+        try:
+            return json_codec.decode(_response_of(request), body)
+        except InvalidArgument as error:
+            raise CallError(Code.INTERNAL, f"malformed answer from server: {error}") from None
+
+    def post(self, path: str, body: bytes, *, is_read: bool) -> bytes:
+        """Posts a body and returns the body of the answer.
+
+        Raises: CallError, also when the time is up.
+        """
+        deadline = self.clock.monotonic() + self.settings.command_timeout
+        while True:
+            for url in self.urls:
+                remaining = deadline - self.clock.monotonic()
+                if remaining <= 0:
+                    raise _too_late()
+                try:
+                    return self._post_once(url + path, body, deadline)
+                except _NoAnswer as error:
+                    self._note(url, error)
+                    if error.reached and not is_read:
+                        if self.clock.monotonic() >= deadline:
+                            raise _too_late() from None
+                        raise CallError(Code.UNAVAILABLE, f"error reading from server: {error}") from None
+                except CallError as error:
+                    self._note(url, error)
+                    if not is_read or error.status != Code.UNAVAILABLE:
+                        raise
+            self.clock.sleep(max(0.0, min(_RETRY_PAUSE, deadline - self.clock.monotonic())))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.http.close()
+
+    def _post_once(self, url: str, body: bytes, deadline: float) -> bytes:
+        """Raises: _NoAnswer, CallError."""
+        remaining = max(deadline - self.clock.monotonic(), 1e-6)
+        timeout = httpx.Timeout(remaining, connect=min(self.settings.dial_timeout or remaining, remaining))
+        headers = {"Content-Type": "application/json", "Grpc-Timeout": _grpc_timeout(remaining)}
+        try:
+            with self.http.stream("POST", url, content=body, headers=headers, timeout=timeout) as response:
+                answer = self._read(response, deadline)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise _NoAnswer(str(error) or type(error).__name__, reached=False) from error
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise _NoAnswer(str(error) or type(error).__name__, reached=True) from error
+        if response.status_code != httpx.codes.OK:
+            raise _error(response.status_code, answer)
+        return answer
+
+    def _read(self, response: httpx.Response, deadline: float) -> bytes:
+        limit = self.settings.max_recv_bytes
+        parts = []
+        size = 0
+        for part in response.iter_bytes():  # httpx bounds each read only, not their sum
+            size += len(part)
+            if 0 < limit < size:
+                text = f"grpc: received message larger than max ({size} vs. {limit})"
+                raise CallError(Code.RESOURCE_EXHAUSTED, text)
+            parts.append(part)
+            if self.clock.monotonic() > deadline:
+                raise _too_late()
+        return b"".join(parts)
+
+    def _note(self, url: str, error: Exception) -> None:
+        if self.log is not None:
+            self.log(f"{url}: {error}")
+
+
+def connect(invocation: Invocation) -> Client:
+    """The client that an invocation's flags and variables describe.
+
+    Raises: CommandError.
+    """
+    settings = read_settings(invocation)
+    log = invocation.console.complain if settings.debug else None
+    return Client(settings, invocation.clock, log, invocation.transport)
+
+
+def _is_read(request: Message) -> bool:
+    """Whether the request changes nothing, so that it may be sent again."""
+    if isinstance(request, TxnRequest):
+        return all(
+            op.request_range is not None or (op.request_txn is not None and _is_read(op.request_txn))
+            for op in (*request.success, *request.failure)
+        )
+    return isinstance(request, RangeRequest | AlarmRequest)
+
+
+def _response_of(request: Request[R]) -> type[R]:
+    bases: Sequence[object] = type(request).__orig_bases__  # type: ignore[attr-defined]  # typing sets it on each subclass of Request[...]
+    response: type[R] = get_args(bases[0])[0]
+    return response
+
+
+def _payload(message: Message) -> int:
+    """The bytes of all keys and values in a message."""
+    size = 0
+    for field in describe(type(message)):
+        value = getattr(message, field.name)
+        if value is None or field.kind not in (Kind.BYTES, Kind.MESSAGE):
+            continue
+        for item in value if field.repeated else (value,):
+            size += len(item) if field.kind is Kind.BYTES else _payload(item)
+    return size
+
+
+def _grpc_timeout(seconds: float) -> str:
+    milliseconds = round(seconds * 1000)
+    if milliseconds < 1:
+        return f"{max(1, round(seconds * 1e6))}u"
+    return f"{min(milliseconds, _MAX_MILLISECONDS)}m"
+
+
+def _too_late() -> CallError:
+    return CallError(Code.DEADLINE_EXCEEDED, DeadlineExceeded.default_text)
+
+
+def _error(status: int, body: bytes) -> CallError:
+    try:
+        answer = msgspec.json.decode(body, type=_ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = f"unexpected HTTP status code received from server: {status}"
+        return CallError(_CODES.get(status, Code.UNKNOWN), text)
+    return CallError(answer.code, answer.message or answer.error)
+
+
+def _is_known(text: str) -> bool:
+    """Whether etcd's client knows the text, which it then shows without the code (etcd rpctypes/error.go)."""
+    if text == DeadlineExceeded.default_text:
+        return True
+    return text.startswith("etcdserver: ") and any(text == known.default_text for known in EtcdError.__subclasses__())
+
+
+def _code_name(code: int) -> str:
+    try:
+        name = Code(code).name
+    except ValueError:
+        return f"Code({code})"
+    return "OK" if code == Code.OK else name.title().replace("_", "")

@@ -1,0 +1,285 @@
+"""The composition root: a member with everything in one process - store, log, core, gateway, listeners, signals."""
+
+import asyncio
+import gc
+import logging
+import os
+import platform
+import signal
+import socket
+import sqlite3
+import sys
+from collections.abc import Iterable, Mapping
+from typing import NoReturn
+
+from prometheus_client import CollectorRegistry, Gauge
+from starlette.types import ASGIApp
+
+import raftgate
+from consensus.cluster import cluster_id, member_id
+from consensus.data_dir import DataDir, DataDirInvalid
+from consensus.disk import DirectoryLocked, lock_directory
+from consensus.env import Lane
+from consensus.member import Member, StoreMismatch, open_wal
+from consensus.metrics import Metrics
+from consensus.options import Options
+from consensus.peer import build_peer_app
+from consensus.wal import Wal
+from consensus.wal_format import Identity, WalError
+from gateway import options as gateway_options
+from gateway.app import build_app, build_metrics_app
+from gateway.cors import Cors
+from gateway.metrics import Metrics as GatewayMetrics
+from raftgate.api import cluster
+from raftgate.config import Config, Url
+from raftgate.connection import ConnectionOptions
+from raftgate.environment import ProductionEnv
+from raftgate.listener import Listener, serve, signals_handled
+from raftgate.version import CLUSTER_VERSION, SERVER_VERSION
+from storage.machine import Machine
+from storage.metrics import Metrics as StorageMetrics
+from storage.options import Options as StorageOptions
+from storage.schema import DatabaseRefused
+
+log = logging.getLogger(__name__)
+
+TICKS_LATE = 5.0
+"""Seconds without a tick after which the member is not alive."""
+FLUSH_LATE = 30.0
+"""Seconds without a turn of the database's writer after which the member is not alive."""
+GENERATION_0 = 100_000
+"""Allocations between two looks of the collector: it does not track messages and keys, so there is little to find."""
+
+
+class StartRefused(Exception):
+    """The member cannot start; the text is for the operator."""
+
+
+REFUSALS = (StartRefused, DirectoryLocked, StoreMismatch, DataDirInvalid, WalError, DatabaseRefused, OSError)
+"""What an operator can cause and cure: told without a traceback."""
+
+
+async def run(config: Config) -> signal.Signals:
+    """Serves until a signal asks to stop; answers the signal.
+
+    Raises: one of REFUSALS when it cannot start.
+    """
+    os.umask(0o077)  # nobody else reads what a member writes
+    lock = lock_directory(config.data_dir)
+    try:
+        sockets = Sockets(config)
+        env = ProductionEnv()
+        try:
+            return await _Process(config, env, sockets).run()
+        finally:
+            env.close()
+    finally:
+        lock.close()
+
+
+class Sockets:
+    """The bound sockets of all listeners: an address in use is told before anything is opened."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises: StartRefused."""
+        self._config = config
+        self.peer = self._bind(config.listen_peer_urls)
+        self.client = self._bind(dict.fromkeys((*config.listen_client_urls, *config.listen_client_http_urls)))
+        self.metrics = self._bind(config.listen_metrics_urls)
+
+    def _bind(self, urls: Iterable[Url]) -> list[socket.socket]:
+        return [self._bind_one(url) for url in urls]
+
+    def _bind_one(self, url: Url) -> socket.socket:
+        try:
+            infos = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            family, _, _, _, address = min(infos, key=lambda info: info[0] != socket.AF_INET)  # IPv4 first, as Go
+            bound = socket.socket(family, socket.SOCK_STREAM)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Go does
+            if self._config.socket_reuse_port:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind(address)
+        except OSError as error:
+            text = (error.strerror or str(error)).lower()
+            raise StartRefused(f"listen tcp {url.address}: bind: {text}") from None
+        return bound
+
+
+class _Process:
+    """One member's process, between its start and its stop."""
+
+    def __init__(self, config: Config, env: ProductionEnv, sockets: Sockets) -> None:
+        self._config = config
+        self._env = env
+        self._sockets = sockets
+        self._registry = CollectorRegistry()
+        self._asked = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._started = asyncio.Event()
+        self._member = self._open_member()
+
+    async def run(self) -> signal.Signals:
+        """Serves until asked to stop."""
+        gc.collect()
+        gc.freeze()  # what was loaded stays: the collector need not look at it again
+        gc.set_threshold(GENERATION_0, 20, 20)
+        with signals_handled(self._asked) as signals:
+            running = asyncio.create_task(self._member.run(self._started), name="member")
+            running.add_done_callback(_exit_when_failed)
+            serving = asyncio.create_task(serve(self._listeners(), self._stop), name="listeners")
+            serving.add_done_callback(_exit_when_failed)
+            await self._tell_when_ready()
+            await self._asked.wait()
+            await asyncio.sleep(self._config.raftgate_shutdown_delay)
+            self._stop.set()
+            self._member.server.stop()
+            await serving
+            running.cancel()
+            await asyncio.wait([running])
+            await self._member.close()
+            assert signals.received is not None
+            return signals.received
+
+    def _open_member(self) -> Member:
+        config, env = self._config, self._env
+        metrics = Metrics(self._registry)
+        data_dir = DataDir(env.disk, config.data_dir, config.wal_dir)
+        data_dir.prepare()
+        if data_dir.is_open_to_others():
+            fields = {"dir": str(config.data_dir), "recommended": "0700"}
+            log.warning("the data directory may be entered by others", extra={"fields": fields})
+        if config.initial_cluster_state == "existing" and not Wal.exists(env.disk, data_dir.wal_directory):
+            raise StartRefused("--initial-cluster-state=existing: joining a cluster is not supported yet")
+        wal = open_wal(env, data_dir.wal_directory, self._identity(), metrics, fsync=not config.unsafe_no_fsync)
+        storage = StorageOptions(fsync=not config.unsafe_no_fsync)
+        database = data_dir.database()
+        machine = Machine.open(database, storage, StorageMetrics(self._registry))
+        env.disk.sync_directory(database.parent)  # the name of a file that SQLite has just made
+        if config.unsafe_no_fsync:
+            log.warning("--unsafe-no-fsync: a power cut or a crash of the machine loses acknowledged writes")
+        return Member(machine, wal, env, self._options(wal), metrics)
+
+    def _identity(self) -> Identity:
+        """Who this member is if it starts anew."""
+        token = self._config.initial_cluster_token
+        ids = {
+            name: member_id([str(url) for url in urls], token) for name, urls in self._config.initial_cluster.items()
+        }
+        return Identity(cluster_id(list(ids.values())), ids[self._config.name])
+
+    def _options(self, wal: Wal) -> Options:
+        config = self._config
+        member = cluster.Member(
+            ID=wal.identity.member_id,
+            name=config.name,
+            peerURLs=tuple(str(url) for url in config.initial_advertise_peer_urls),
+            clientURLs=tuple(str(url) for url in config.advertise_client_urls),
+        )
+        return Options(
+            member=member,
+            cluster_id=wal.identity.cluster_id,
+            heartbeat_interval=config.heartbeat_interval,
+            election_timeout=config.election_timeout,
+            snapshot_count=config.snapshot_count,
+            snapshot_catchup_entries=config.snapshot_catchup_entries,
+            batch_interval=config.backend_batch_interval,
+            max_request_bytes=config.max_request_bytes,
+            max_txn_ops=config.max_txn_ops,
+            warning_apply_duration=config.warning_apply_duration,
+        )
+
+    def _listeners(self) -> list[Listener]:
+        options = self._gateway_options()
+        server = self._member.server
+        headers = ConnectionOptions(headers=Cors(options.cors).headers(()))
+        listeners = [
+            Listener(self._peer_app(), self._sockets.peer),
+            Listener(build_app(server, options), self._sockets.client, headers),
+        ]
+        if self._sockets.metrics:
+            listeners.append(Listener(build_metrics_app(server, options), self._sockets.metrics))
+        return listeners
+
+    def _gateway_options(self) -> gateway_options.Options:
+        config = self._config
+        self._add_version_metrics()
+        return gateway_options.Options(
+            metrics=GatewayMetrics(self._registry),
+            max_request_bytes=config.max_request_bytes,
+            cors=frozenset(config.cors) or frozenset({"*"}),
+            host_whitelist=frozenset(config.host_whitelist) or frozenset({"*"}),
+            server_version=SERVER_VERSION,
+            raftgate_version=raftgate.__version__,
+            cluster_version=self._cluster_version,
+            live_checks={"ticks": self._check_ticks, "store": self._check_store, "writer": self._check_writer},
+            ready_checks={"bootstrap": self._check_bootstrap},
+            draining=self._asked.is_set,
+            health_timeout=config.raftgate_health_timeout,
+        )
+
+    def _peer_app(self) -> ASGIApp:
+        version = {"etcdserver": SERVER_VERSION}
+        return build_peer_app(
+            self._member.options.cluster_id,
+            lambda: self._member.machine.members,
+            lambda: {**version, "etcdcluster": self._cluster_version(), "storage": CLUSTER_VERSION},
+        )
+
+    def _cluster_version(self) -> str:
+        return CLUSTER_VERSION if self._started.is_set() else "not_decided"
+
+    def _add_version_metrics(self) -> None:
+        rows: Mapping[str, tuple[str, dict[str, str]]] = {
+            "etcd_server_version": ("Which version is running. 1 for 'server_version' label with current version.",
+                                    {"server_version": SERVER_VERSION}),
+            "etcd_cluster_version": ("Which version is running. 1 for 'cluster_version' label with current version.",
+                                     {"cluster_version": CLUSTER_VERSION}),
+            "raftgate_build_info": ("What this is.", {"version": raftgate.__version__,
+                                    "python": platform.python_version(), "sqlite": sqlite3.sqlite_version}),
+        }  # fmt: skip
+        for name, (text, labels) in rows.items():
+            Gauge(name, text, tuple(labels), registry=self._registry).labels(**labels).set(1)
+
+    async def _check_ticks(self) -> None:
+        late = self._env.monotonic() - self._member.node.ticked
+        if late > TICKS_LATE:
+            raise TimeoutError(f"no tick for {late:.1f} s")
+
+    async def _check_store(self) -> None:
+        await self._env.run_blocking(Lane.READERS, self._member.machine.database.probe)
+
+    async def _check_writer(self) -> None:
+        late = self._env.monotonic() - self._member.flush.turned
+        if late > FLUSH_LATE:
+            raise TimeoutError(f"the database writer is stuck for {late:.1f} s")
+
+    async def _check_bootstrap(self) -> None:
+        if not self._started.is_set():
+            raise TimeoutError("the log is being replayed")
+
+    async def _tell_when_ready(self) -> None:
+        asked = asyncio.create_task(self._asked.wait())
+        started = asyncio.create_task(self._started.wait())
+        await asyncio.wait((asked, started), return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if started.done():
+            log.info("ready to serve client requests")
+            for url in self._config.listen_client_urls:
+                fields = {"traffic": "http", "address": url.address}
+                log.info("serving client traffic insecurely; this is strongly discouraged!", extra={"fields": fields})
+        started.cancel()
+
+
+def _exit_when_failed(task: "asyncio.Task[None]") -> None:
+    """Ends the process at once when a part that must run has failed: nothing more may be acknowledged."""
+    if task.cancelled() or task.exception() is None:
+        return
+    log.critical("the member stops: its %s failed", task.get_name(), exc_info=task.exception())
+    logging.shutdown()
+    exit_at_once(1)
+
+
+def exit_at_once(code: int) -> NoReturn:
+    """Ends the process without any clean-up."""
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,1 @@
+"""Storage: the deterministic state machine, MVCC keys in memory and in one SQLite file."""

@@ -1,0 +1,33 @@
+from prometheus_client import CollectorRegistry
+
+from consensus.metrics import Metrics, doubling
+from consensus.raft.rawnode import Status
+from consensus.raft.types import Role
+
+
+def test_the_bounds_are_etcds() -> None:
+    assert doubling(0.001, 14)[-1] == 8.192
+    assert doubling(0.0001, 20)[-1] == 52.4288
+
+
+def test_the_state_of_the_core_is_read_when_scraped() -> None:
+    registry = CollectorRegistry()
+    status = [Status(0xA1, 3, 0, Role.FOLLOWER, 10, 9, 11)]
+    Metrics(registry).watch_status(lambda: status[0], 0xA1, lambda: 11)
+    assert registry.get_sample_value("etcd_server_has_leader") == 0
+    status[0] = Status(0xA1, 4, 0xA1, Role.LEADER, 12, 12, 12)
+    assert registry.get_sample_value("etcd_server_has_leader") == 1
+    assert registry.get_sample_value("etcd_server_is_leader") == 1
+    assert registry.get_sample_value("etcd_server_proposals_committed_total") == 12
+    assert registry.get_sample_value("etcd_server_proposals_applied_total") == 12
+    assert registry.get_sample_value("etcd_server_id", {"server_id": "a1"}) == 1
+    assert registry.get_sample_value("raftgate_raft_term") == 4
+
+
+def test_etcds_oddly_named_gauges_stay_gauges() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry).watch_status(lambda: Status(1, 1, 1, Role.LEADER, 1, 1, 1), 1, lambda: 1)
+    kinds = {family.name: family.type for family in registry.collect()}
+    assert kinds["etcd_server_proposals_committed_total"] == "gauge"
+    assert kinds["etcd_disk_wal_write_bytes_total"] == "gauge"
+    assert kinds["etcd_server_leader_changes_seen"] == "counter"

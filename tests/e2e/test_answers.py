@@ -1,0 +1,110 @@
+"""The comparison itself: that a wrong answer is seen, and what the rules change."""
+
+import pytest
+
+from tests.e2e.answers import Answer, Origin, comparable, expected_of_raftgate, mismatches, usual_headers
+from tests.e2e.case import ANY_TEXT, ANYTHING, Difference, Expected, Like, Step, refused
+from tests.e2e.client import Reply
+
+ORIGIN = Origin("11", "22", "2", 40)
+STEP = Step("POST", "/v3/kv/range")
+HEADERS = {
+    "content-type": "application/json",
+    "grpc-metadata-content-type": "application/grpc",
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "POST, GET, OPTIONS, PUT, DELETE",
+    "access-control-allow-headers": "accept, content-type, authorization",
+    "date": "Thu, 01 Jan 1970 00:00:00 GMT",
+    "content-length": "7",
+}
+
+
+def _error(message: str, status: int = 400) -> Answer:
+    return Answer(status, usual_headers(status), {"code": 3, "message": message})
+
+
+def test_ids_term_and_revisions_are_masked() -> None:
+    body = (
+        b'{"header":{"cluster_id":"11","member_id":"22","revision":"42","raft_term":"2"},"kvs":[{"mod_revision":"41"}]}'
+    )
+    answer = comparable(Reply(200, HEADERS, body), ORIGIN, STEP)
+    header: Expected = {
+        "cluster_id": "<cluster_id>",
+        "member_id": "<member_id>",
+        "revision": "+2",
+        "raft_term": "<raft_term>",
+    }
+    assert answer == Answer(200, usual_headers(200), {"header": header, "kvs": [{"mod_revision": "+1"}]})
+
+
+def test_a_foreign_id_shows() -> None:
+    answer = comparable(Reply(200, HEADERS, b'{"cluster_id":"12"}'), ORIGIN, STEP)
+    assert answer.body == {"cluster_id": "12"}
+
+
+def test_lines_are_sorted_on_demand() -> None:
+    reply = Reply(200, {"content-type": "text/plain"}, b"b\na\nok\n")
+    assert comparable(reply, ORIGIN, STEP.in_any_order()).body == "a\nb\nok\n"
+    assert comparable(reply, ORIGIN, STEP).body == "b\na\nok\n"
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual"),
+    [
+        ({"a": "1"}, {"a": 1}),
+        ({"a": True}, {"a": 1}),
+        ({"a": "1"}, {}),
+        ({}, {"a": "1"}),
+        ([1], [1, 2]),
+        ({"a": [{"b": "x"}]}, {"a": [{"b": "y"}]}),
+        (Like("x+"), "y"),
+        (Like("x+"), 1),
+        ("", None),
+    ],
+)
+def test_a_difference_is_seen(expected: Expected, actual: Expected) -> None:
+    assert mismatches(Answer(200, {}, expected), Answer(200, {}, actual))
+
+
+def test_status_and_headers_are_compared() -> None:
+    assert mismatches(Answer(200, {}, ""), Answer(201, {}, ""))
+    assert mismatches(Answer(200, {"cors": "*"}, ""), Answer(200, {}, ""))
+    assert mismatches(Answer(200, {}, ""), Answer(200, {"cors": "*"}, ""))
+
+
+def test_what_is_alike_passes() -> None:
+    assert not mismatches(Answer(200, {"a": ANYTHING}, {"b": Like("x+"), "c": ANYTHING}), Answer(200, {}, {"b": "xx"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("etcdserver: key is not provided", "etcdserver: key is not provided"),
+        ("proto: (line 1:8): invalid value", Like(r"proto:\ \(line.+")),
+        ("proto: syntax error (line 1:1): unexpected token null", Like(r"proto:\ syntax\ error\ \(line.+")),
+        ("unexpected EOF", ANY_TEXT),
+        ("invalid character 'k' looking for beginning of value", ANY_TEXT),
+    ],
+)
+def test_rules_for_texts(text: str, message: Expected) -> None:
+    answer = expected_of_raftgate(_error(text), None)
+    assert answer == Answer(400, usual_headers(400), {"code": 3, "message": message, "error": message})
+
+
+def test_a_redirect_keeps_the_method() -> None:
+    answer = expected_of_raftgate(Answer(301, {"location": "/x"}, "<a>"), None)
+    assert answer == Answer(307, {"location": "/x", "content-type": ANYTHING}, ANYTHING)
+
+
+def test_a_difference_takes_the_place_of_the_record() -> None:
+    recorded = Answer(200, usual_headers(200), {"count": "1"})
+    changed = expected_of_raftgate(recorded, refused("why", "spec", 400, 3, "no"))
+    assert changed == Answer(400, usual_headers(400), {"error": "no", "code": 3, "message": "no"})
+    assert expected_of_raftgate(recorded, Difference("why", "spec", headers={"allow": "GET"})) == Answer(
+        200, {**usual_headers(200), "allow": "GET"}, {"count": "1"}
+    )
+
+
+def test_a_step_unknown_to_etcd_has_the_stated_answer() -> None:
+    answer = expected_of_raftgate(None, refused("why", "spec", 400, 3, "no"))
+    assert answer == Answer(400, usual_headers(400), {"error": "no", "code": 3, "message": "no"})

@@ -1,0 +1,101 @@
+"""The black-box cases, on the real etcd where it is found and on raftgate.
+
+etcd's answers are recorded in `golden/`; the first test holds the recordings against the real program, the
+second holds raftgate against the recordings, changed by the rules of `answers.py` and by what a case says.
+"""
+
+import importlib
+from collections.abc import Sequence
+
+import pytest
+
+from tests.e2e import golden
+from tests.e2e.answers import Answer, expected_of_raftgate, mismatches
+from tests.e2e.case import Case, Step
+from tests.e2e.runner import Running, run
+
+FILES = (
+    "ranges",
+    "range_options",
+    "puts",
+    "deletes",
+    "txns",
+    "compares",
+    "txn_limits",
+    "mapping",
+    "bodies",
+    "paths",
+    "headers",
+    "limits",
+    "health",
+)
+MINIMUM = 150
+
+Recordings = dict[str, dict[str, golden.Recording]]
+
+CASES: dict[str, list[Case]] = {name: importlib.import_module(f"tests.e2e.cases.{name}").CASES for name in FILES}
+PARAMETERS = [pytest.param(name, case, id=f"{name}: {case.name}") for name in FILES for case in CASES[name]]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Recordings:
+    return {name: golden.load(name) for name in FILES}
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(("name", "case"), PARAMETERS)
+def test_etcd_gives_the_recorded_answers(
+    name: str, case: Case, etcds: Running, recordings: Recordings, request: pytest.FixtureRequest
+) -> None:
+    server, client = etcds.with_flags(*case.flags)
+    answers = list(run(client, case, real_etcd=True))
+    if request.config.getoption("--rewrite", default=False):
+        known = {**recordings[name], case.name: [answer for _, answer in answers]}
+        recordings[name] = {case.name: known[case.name] for case in CASES[name] if case.name in known}
+        golden.save(name, recordings[name])
+    recorded = recordings[name].get(case.name)
+    assert recorded is not None, "no recording: run with --rewrite"
+    report = _report([(step, wanted, got) for wanted, (step, got) in zip(recorded, answers, strict=True)])
+    assert not report, f"{report}\n{server.process.tail()}"
+
+
+@pytest.mark.parametrize(("name", "case"), PARAMETERS)
+def test_raftgate_answers_as_etcd(name: str, case: Case, raftgates: Running, recordings: Recordings) -> None:
+    server, client = raftgates.with_flags(*case.flags)
+    compared = []
+    for recorded, (step, got) in zip(recordings[name][case.name], run(client, case, real_etcd=False), strict=True):
+        compared.append((step, expected_of_raftgate(recorded, step.difference), got))
+    report = _report(compared)
+    assert not report, f"{report}\n{server.process.tail()}"
+
+
+def _report(compared: Sequence[tuple[Step, Answer | None, Answer | None]]) -> str:
+    lines = []
+    for number, (step, wanted, got) in enumerate(compared, 1):
+        if wanted is None or got is None:
+            assert wanted is got, "recorded for another form of this case: run with --rewrite"
+            continue
+        wrong = mismatches(wanted, got)
+        if wrong:
+            lines += [f"step {number}: {step.method} {step.path} {str(step.body)[:300]}", *(f"  {w}" for w in wrong)]
+    return "\n".join(lines)
+
+
+def test_there_are_enough_cases() -> None:
+    assert sum(len(cases) for cases in CASES.values()) >= MINIMUM
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_recordings_belong_to_cases(name: str, recordings: Recordings) -> None:
+    names = [case.name for case in CASES[name]]
+    assert len(set(names)) == len(names)
+    assert list(recordings[name]) == names
+
+
+def test_differences_are_reasoned() -> None:
+    steps = [step for name in FILES for case in CASES[name] for step in case.steps]
+    for step in steps:
+        assert step.sent_to_etcd or step.difference
+        assert step.difference is None or (step.difference.why and step.difference.spec)

@@ -1,0 +1,36 @@
+from sqlalchemy import create_engine, inspect
+
+from storage import schema
+
+
+def test_creates_the_tables_of_version_1() -> None:
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        assert schema.is_empty(connection)
+        schema.create(connection)
+        assert not schema.is_empty(connection)
+        schema.check(connection)
+        assert sorted(inspect(connection).get_table_names()) == ["history", "members", "meta", "times"]
+        rows = connection.exec_driver_sql("SELECT name, value FROM meta").fetchall()
+    assert {row[0]: row[1] for row in rows} == schema.FIRST_META
+
+
+def test_the_id_of_history_is_sqlites_own_row_id() -> None:
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        schema.create(connection)
+        connection.exec_driver_sql(schema.insert_history(1), (7 << 24, b"k", 7, 1, b"v", 0))
+        assert connection.exec_driver_sql("SELECT rowid, id FROM history").one() == (7 << 24, 7 << 24)
+
+
+def test_one_statement_inserts_many_rows() -> None:
+    assert schema.insert_history(2) == (
+        "INSERT INTO history (id, key, create_revision, version, value, lease)"
+        " VALUES (?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?)"
+    )
+    assert schema.insert_history(2) is schema.insert_history(2)
+
+
+def test_the_application_id_fits_sqlites_header() -> None:
+    assert schema.APPLICATION_ID.to_bytes(4, "big") == b"RgKv"
+    assert schema.APPLICATION_ID < 2**31  # SQLite reads it signed
