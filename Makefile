@@ -14,14 +14,14 @@ install: .venv/.test
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-# An editable install builds a wheel of this project alone; --no-build-isolation keeps it to the pinned tools.
+# Built with the pinned tools (--no-build-isolation): nothing is fetched that constraints.txt does not name.
 .venv/.run: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) setuptools wheel
+	$(PIP) "setuptools>=77" wheel
 	$(PIP) --no-build-isolation -e .
 	@touch $@
 
 .venv/.test: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) setuptools wheel
+	$(PIP) "setuptools>=77" wheel
 	$(PIP) --no-build-isolation -e '.[test]'
 	@touch .venv/.run $@
 

@@ -18,6 +18,7 @@ from consensus.metrics import Metrics
 from consensus.node import Node
 from consensus.options import Options
 from consensus.raft.rawnode import Config, RawNode
+from consensus.raft.types import ConfChange
 from consensus.reads import Reads
 from consensus.server import Server
 from consensus.wal import Wal, WalOptions
@@ -64,7 +65,7 @@ class Member:
         self._env = env
         self.options = options
         self._raw = self._take_up()
-        self.applier = Applier(machine, self._raw.apply_conf_change, env, options, metrics)
+        self.applier = Applier(machine, self._apply_conf_change, env, options, metrics)
         self.reads = Reads(self._read_index, options.request_timeout, metrics)
         self.node = Node(self._raw, wal, env, metrics, self.applier, self.reads)
         self.server = Server(machine, self.node, self.applier, self.reads, env, options)
@@ -93,6 +94,16 @@ class Member:
             raw.bootstrap(bootstrap_changes([msgspec.structs.replace(member, name="", clientURLs=())]))
         return raw
 
+    def _apply_conf_change(self, change: ConfChange) -> None:
+        conf = self._raw.apply_conf_change(change)
+        if conf.voters == (self.options.member.ID,):
+            self._campaign()
+
+    def _campaign(self) -> None:
+        """A lone voter need not wait whether somebody leads (etcd raft.go, advanceTicks)."""
+        if self.options.initial_election_tick_advance:
+            self.node.campaign()
+
     def _read_index(self, context: bytes) -> bool:
         return self.node.read_index(context)
 
@@ -110,7 +121,8 @@ class Member:
             tasks.create_task(self.node.run_ticks(interval), name="ticks")
             tasks.create_task(self.server.run_deadlines(interval), name="deadlines")
             tasks.create_task(self.flush.run(), name="flush")
-            self.node.campaign()
+            if conf_state(self.machine.members).voters == (self.options.member.ID,):
+                self._campaign()
             await self.server.publish()
             started.set()
 

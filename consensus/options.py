@@ -20,6 +20,8 @@ class Options:
     """Entries kept behind a cut for members that lag."""
     batch_interval: float = 0.1
     """The longest that applied rows wait for their SQLite transaction."""
+    initial_election_tick_advance: bool = True
+    """Campaign at once at the start where nobody else can lead."""
     max_request_bytes: int = 1_572_864
     max_txn_ops: int = 128
     warning_apply_duration: float = 0.1

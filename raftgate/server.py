@@ -30,6 +30,7 @@ from gateway import options as gateway_options
 from gateway.app import build_app, build_metrics_app
 from gateway.cors import Cors
 from gateway.metrics import Metrics as GatewayMetrics
+from gateway.metrics import register_process_metrics
 from raftgate.api import cluster
 from raftgate.config import Config, Url
 from raftgate.connection import ConnectionOptions
@@ -183,6 +184,7 @@ class _Process:
             snapshot_count=config.snapshot_count,
             snapshot_catchup_entries=config.snapshot_catchup_entries,
             batch_interval=config.backend_batch_interval,
+            initial_election_tick_advance=config.initial_election_tick_advance,
             max_request_bytes=config.max_request_bytes,
             max_txn_ops=config.max_txn_ops,
             warning_apply_duration=config.warning_apply_duration,
@@ -203,6 +205,7 @@ class _Process:
     def _gateway_options(self) -> gateway_options.Options:
         config = self._config
         self._add_version_metrics()
+        register_process_metrics(self._registry)
         return gateway_options.Options(
             metrics=GatewayMetrics(self._registry),
             max_request_bytes=config.max_request_bytes,

@@ -6,7 +6,6 @@ fields and knows the place of every token, meets no syntax error.
 
 import json
 import re
-from binascii import Error as Base64Error
 from binascii import a2b_base64
 from decimal import Decimal
 from enum import StrEnum
@@ -14,24 +13,28 @@ from functools import cache
 from typing import Any, NoReturn, TypeVar
 
 from raftgate.api.errors import InvalidArgument
-from raftgate.api.message import Field, Kind, Message, describe
+from raftgate.api.message import MAX_INT32, Field, Kind, Message, describe
 
 MAX_UINT64 = 2**64 - 1
 
 M = TypeVar("M", bound=Message)
 
 _BOUNDS = {
-    Kind.INT32: (-(2**31), 2**31 - 1),
-    Kind.ENUM: (-(2**31), 2**31 - 1),
+    Kind.INT32: (-(2**31), MAX_INT32),
+    Kind.ENUM: (-(2**31), MAX_INT32),
     Kind.UINT32: (0, 2**32 - 1),
     Kind.INT64: (-(2**63), 2**63 - 1),
     Kind.UINT64: (0, MAX_UINT64),
 }
 _KIND_NAMES = {kind: kind.name.lower() for kind in Kind}
+_ESCAPE_LENGTH = 6  # of `\u0000`; what follows half a pair is looked at as the other half (Go protobuf, string.go)
 _MAX_DIGITS = 20  # of a 64-bit integer, with one to spare
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _BAD_UTF8 = re.compile(r"[\udc80-\udcff]")  # what `surrogateescape` makes of a byte that is not UTF-8
+_ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F]..)|.)")
+"""An escape; the group matches the half of a surrogate pair."""
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _TO_STANDARD = str.maketrans("-_", "+/")
 
 
@@ -165,7 +168,22 @@ class _Walk:
         if bad := _BAD_UTF8.search(self.text, at, end):
             line, column = self.place(bad.start())
             raise InvalidArgument(f"proto: syntax error (line {line}:{column}): invalid UTF-8 in string")
+        if self.text.find("\\u", at, end) >= 0:
+            self.check_escapes(at, end)
         return value, end
+
+    def check_escapes(self, at: int, end: int) -> None:
+        """Refuses half a surrogate pair in the strings of `[at, end)`, which the standard library lets pass."""
+        for escape in _ESCAPE.finditer(self.text, at, end):
+            if escape[1] is None:
+                continue
+            if len(self.text) - escape.end() < _ESCAPE_LENGTH:
+                raise InvalidArgument("proto: unexpected EOF")
+            line, column = self.place(self.text.rfind('"', at, escape.start()))
+            following = self.text[escape.end() : escape.end() + _ESCAPE_LENGTH]
+            raise InvalidArgument(
+                f"proto: syntax error (line {line}:{column}): invalid escape code {json.dumps(following)} in string"
+            )
 
     def skip_space(self, at: int) -> int:
         """The next position that is not white space."""
@@ -222,7 +240,9 @@ def _enum(field: Field, raw: Any) -> StrEnum | int | None:  # Any: what JSON may
         value = _integer(Kind.ENUM, raw)
         if 0 <= value < len(members):
             return members[value]
-        return value % 2**32  # a negative number is kept as its unsigned twin, which etcd does not know either
+        return (
+            value if value > 0 else MAX_INT32
+        )  # etcd knows no negative number either, and the wire form needs no sign
     if isinstance(raw, str):
         return next((member for member in members if member.value == raw), None)
     raise ValueError
@@ -254,7 +274,6 @@ def _bytes(raw: str) -> bytes:
         if "=" in text:
             raise ValueError
         text += "=" * (-len(text) % 4)
-    try:
-        return a2b_base64(text, strict_mode=True)
-    except Base64Error:
-        raise ValueError from None
+    if not _BASE64.fullmatch(text):
+        raise ValueError
+    return a2b_base64(text)

@@ -3,9 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
-
-from raftgate.api.message import Int64, Message, OneofMessage, Request, UInt64, number
+from raftgate.api.message import Int64, Message, OneofMessage, Request, UInt64, number, unknown
 
 
 class SortOrder(StrEnum):
@@ -82,8 +80,8 @@ class RangeRequest(Request[RangeResponse], frozen=True):
     range_end: bytes = b""
     limit: Int64 = 0
     revision: Int64 = 0
-    sort_order: SortOrder | Annotated[int, Meta(ge=3)] = SortOrder.NONE
-    sort_target: SortTarget | Annotated[int, Meta(ge=5)] = SortTarget.KEY
+    sort_order: SortOrder | Annotated[int, unknown(3)] = SortOrder.NONE
+    sort_target: SortTarget | Annotated[int, unknown(5)] = SortTarget.KEY
     serializable: bool = False
     keys_only: bool = False
     count_only: bool = False
@@ -153,8 +151,8 @@ class Compare(OneofMessage, frozen=True):
     oneofs: ClassVar[dict[str, tuple[str, ...]]] = {
         "target_union": ("version", "create_revision", "mod_revision", "value", "lease")
     }
-    result: CompareResult | Annotated[int, Meta(ge=4)] = CompareResult.EQUAL
-    target: CompareTarget | Annotated[int, Meta(ge=5)] = CompareTarget.VERSION
+    result: CompareResult | Annotated[int, unknown(4)] = CompareResult.EQUAL
+    target: CompareTarget | Annotated[int, unknown(5)] = CompareTarget.VERSION
     key: bytes = b""
     version: Int64 | None = None
     create_revision: Int64 | None = None

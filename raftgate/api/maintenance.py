@@ -3,10 +3,8 @@
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import Meta
-
 from raftgate.api.kv import ResponseHeader
-from raftgate.api.message import Message, Request, UInt64
+from raftgate.api.message import Message, Request, UInt64, unknown
 
 
 class AlarmAction(StrEnum):
@@ -29,7 +27,7 @@ class AlarmMember(Message, frozen=True):
     """One raised alarm."""
 
     memberID: UInt64 = 0
-    alarm: AlarmType | Annotated[int, Meta(ge=3)] = AlarmType.NONE
+    alarm: AlarmType | Annotated[int, unknown(3)] = AlarmType.NONE
 
 
 class AlarmResponse(Message, frozen=True):
@@ -42,6 +40,6 @@ class AlarmResponse(Message, frozen=True):
 class AlarmRequest(Request[AlarmResponse], frozen=True):
     """Lists, raises or clears alarms."""
 
-    action: AlarmAction | Annotated[int, Meta(ge=3)] = AlarmAction.GET
+    action: AlarmAction | Annotated[int, unknown(3)] = AlarmAction.GET
     memberID: UInt64 = 0
-    alarm: AlarmType | Annotated[int, Meta(ge=3)] = AlarmType.NONE
+    alarm: AlarmType | Annotated[int, unknown(3)] = AlarmType.NONE

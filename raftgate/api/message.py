@@ -36,6 +36,14 @@ Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1, extra={"kind": Kind.INT32
 UInt32 = Annotated[int, Meta(ge=0, le=2**32 - 1, extra={"kind": Kind.UINT32})]
 
 
+MAX_INT32 = 2**31 - 1
+
+
+def unknown(count: int) -> Meta:
+    """Bounds the numbers that stand in the place of an enum of `count` members: those that etcd does not know."""
+    return Meta(ge=count, le=MAX_INT32)
+
+
 def number(value: int) -> Meta:
     """Annotates a field whose protobuf number is not its position."""
     return Meta(extra={"number": value})

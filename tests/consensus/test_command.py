@@ -17,7 +17,7 @@ REQUESTS: dict[str, Request[Any]] = {
     "txn": TxnRequest(
         compare=(
             Compare(key=b"k", target=CompareTarget.VALUE, result=CompareResult.NOT_EQUAL, value=b"", range_end=b"l"),
-            Compare(key=b"k", target=99, result=2**32 - 1, version=0),
+            Compare(key=b"k", target=99, result=2**31 - 1, version=0),
         ),
         success=(RequestOp(request_put=PutRequest(key=b"k", value=b"v")),),
         failure=(

@@ -3,7 +3,7 @@ import pytest
 from consensus.raft import confchange
 from consensus.raft.errors import ConfChangePending, ConfChangeRefused, NotLeader, TooMuchUncommitted
 from consensus.raft.types import ConfChange, ConfChangeType, EntryType, Message, MessageType, ReadState, Role
-from tests.consensus.raft.members import acknowledge, answer, heartbeat, leader, member, terms_of
+from tests.consensus.raft.members import acknowledge, answer, append, heartbeat, leader, member, terms_of
 
 LEARNER = ConfChange(ConfChangeType.ADD_LEARNER_NODE, 2)
 VOTER = ConfChange(ConfChangeType.ADD_NODE, 2)
@@ -178,6 +178,22 @@ def test_a_member_that_comes_back_has_acknowledged_nothing() -> None:
     assert subject.node.status().commit == 0
     subject.node.step(acknowledge(2, 1, 1))
     assert subject.node.status().commit == 1
+
+
+def test_acknowledgements_of_an_earlier_term_are_forgotten() -> None:
+    subject = leader((1, 2, 3, 4, 5))
+    subject.node.propose([b"x"])
+    subject.settle()
+    subject.node.step(acknowledge(2, 1, 2))
+    subject.node.step(append(2, 0, 0, [2]))  # another leader: what member 2 acknowledged is no more
+    subject.settle()
+    subject.node.campaign()
+    for request in subject.settle():
+        subject.node.step(answer(request))
+    subject.settle()
+    subject.node.step(acknowledge(3, 3, 2))
+    assert terms_of(subject) == [2, 3]
+    assert subject.node.status().commit == 0
 
 
 def test_a_leader_that_is_no_voter_any_more_steps_down() -> None:
