@@ -12,7 +12,7 @@ from typing import Protocol
 from consensus.env import Env, Lane
 from consensus.metrics import Metrics
 from consensus.raft.rawnode import RawNode, Status
-from consensus.raft.types import Entry, ReadState, Ready
+from consensus.raft.types import Entry, HardState, ReadState, Ready
 from consensus.wal import Wal
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Node:
         self._metrics = metrics
         self._applier = applier
         self._reads = reads
+        self._unsaved: HardState | None = None
         self._wake = asyncio.Event()
         self.leader = 0
         self.leader_known = asyncio.Event()
@@ -123,12 +124,18 @@ class Node:
         self._raw.advance(ready)
 
     def _persist(self, ready: Ready) -> Awaitable[None] | None:
-        """Starts the write of what must be on disk before this Ready is advanced."""
-        if not ready.entries and ready.hard_state is None:
+        """Starts the write of what must be on disk before this Ready is advanced.
+
+        A commit index by itself waits for the next batch: it needs no sync (Raft figure 2 does not even keep it).
+        """
+        if ready.hard_state is not None:
+            self._unsaved = ready.hard_state
+        if not ready.must_sync:
             return None
         if ready.entries:
             self._metrics.batch_entries.observe(len(ready.entries))
-        return self._env.run_blocking(Lane.LOG, self._wal.save, ready.hard_state, ready.entries, ready.must_sync)
+        state, self._unsaved = self._unsaved, None
+        return self._env.run_blocking(Lane.LOG, self._wal.save, state, ready.entries, ready.must_sync)
 
     async def _apply_all(self, entries: Sequence[Entry]) -> None:
         started = self._env.monotonic()

@@ -85,7 +85,7 @@ class RawNode:
         raft.log.commit_to(len(changes))
 
     def campaign(self) -> None:
-        """Tries to become leader at once, or as soon as what is committed is applied; no learner does."""
+        """Opens an election at once, or with the first tick after what is committed is applied; no learner does."""
         if self._raft.role is not Role.LEADER:
             candidate.campaign(self._raft)
 

@@ -112,6 +112,11 @@ class Process:
             raise AssertionError(msg)
         return found
 
+    def wait_for_news(self, seconds: float) -> None:
+        """Wait until the log grows, at most so long: the pause of a loop that looks from outside."""
+        with self._news:
+            self._news.wait(seconds)
+
     def _find(self, text: str) -> str | None:
         return next((line for line in self.lines if text in line), None)
 
