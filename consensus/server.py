@@ -75,7 +75,10 @@ class Server:
             raise errors.Stopped
         if caller.needs_leader and not self._node.leader:
             raise errors.NoLeader
-        return cast("R", await self._handlers[type(request)](request))
+        handler = self._handlers.get(type(request))
+        if handler is None:
+            raise errors.Unimplemented
+        return cast("R", await handler(request))
 
     def stop(self) -> None:
         """Refuses what comes and fails what waits."""

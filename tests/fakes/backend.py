@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from raftgate.api.kv import (
+    CompactionRequest,
+    CompactionResponse,
     DeleteRangeRequest,
     DeleteRangeResponse,
     PutRequest,
@@ -15,7 +17,18 @@ from raftgate.api.kv import (
     TxnRequest,
     TxnResponse,
 )
-from raftgate.api.maintenance import AlarmRequest, AlarmResponse
+from raftgate.api.maintenance import (
+    AlarmRequest,
+    AlarmResponse,
+    DefragmentRequest,
+    DefragmentResponse,
+    HashKVRequest,
+    HashKVResponse,
+    HashRequest,
+    HashResponse,
+    StatusRequest,
+    StatusResponse,
+)
 from raftgate.api.message import Caller, Message, R, Request
 
 HEADER = ResponseHeader(cluster_id=1, member_id=2, revision=3, raft_term=4)
@@ -32,7 +45,12 @@ class FakeBackend:
             PutRequest: PutResponse(header=HEADER),
             DeleteRangeRequest: DeleteRangeResponse(header=HEADER),
             TxnRequest: TxnResponse(header=HEADER),
+            CompactionRequest: CompactionResponse(header=HEADER),
             AlarmRequest: AlarmResponse(header=HEADER),
+            StatusRequest: StatusResponse(header=HEADER),
+            DefragmentRequest: DefragmentResponse(),
+            HashRequest: HashResponse(header=HEADER),
+            HashKVRequest: HashKVResponse(header=HEADER),
         }
         self.calls: list[tuple[Request[Any], Caller]] = []
         self.gate: asyncio.Event | None = None

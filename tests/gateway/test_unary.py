@@ -1,18 +1,20 @@
 import asyncio
 import json
 import logging
+import threading
 from base64 import b64encode
 
 import pytest
 
-from gateway.unary import Unary
+from gateway.unary import AnyRequest, Unary
 from raftgate.api.errors import Compacted, LeaseNotFound, NoLeader, PermissionDenied
 from raftgate.api.kv import KeyValue, PutRequest, PutResponse, RangeRequest, RangeResponse
-from raftgate.api.message import Caller
+from raftgate.api.message import Caller, Message
 from raftgate.api.services import RPCS
 from tests.fakes.backend import HEADER, FakeBackend
 from tests.fakes.gateway import PUT, RANGE, Gateway, make_options
 
+RANGE_RPC = next(rpc for rpc in RPCS if rpc.method == "Range")
 PUT_RPC = next(rpc for rpc in RPCS if rpc.method == "Put")
 PUT_LABELS = {"grpc_service": "etcdserverpb.KV", "grpc_method": "Put", "grpc_type": "unary"}
 
@@ -160,29 +162,39 @@ async def test_a_body_above_its_bound_is_refused_and_the_connection_closed() -> 
     assert response.headers["connection"] == "close"
 
 
+class Noting(Unary):
+    """Notes in which thread it decodes and encodes."""
+
+    threads: list[str]
+
+    def decode(self, body: bytes) -> AnyRequest:
+        self.threads.append(threading.current_thread().name)
+        return super().decode(body)
+
+    def encode(self, response: Message) -> bytes:  # type: ignore[override]  # a static method that is told of its caller
+        self.threads.append(threading.current_thread().name)
+        return super().encode(response)
+
+
 @pytest.mark.anyio
-async def test_long_bodies_and_huge_answers_leave_the_loop_free() -> None:
-    """Their work happens in a worker thread, so that another task runs while they wait for it."""
+@pytest.mark.parametrize(
+    ("key", "keys", "decodes_here", "encodes_here"),
+    [(100, 5, True, True), (100_000, 5, False, True), (100, 5000, True, False), (100_000, 5000, False, False)],
+    ids=["small", "long body", "huge answer", "both"],
+)
+async def test_long_bodies_and_huge_answers_leave_the_loop_free(
+    key: int, keys: int, decodes_here: bool, encodes_here: bool
+) -> None:
+    """Their work happens in a worker thread, so that other tasks run while they wait for it."""
     backend = FakeBackend()
-    backend.answers[RangeRequest] = RangeResponse(
-        header=HEADER, kvs=tuple(KeyValue(key=b"k%d" % i, value=b"v" * 100) for i in range(5000)), count=5000
-    )
-    gateway = Gateway(backend)
-    turns = 0
-    done = False
-
-    async def count() -> None:
-        nonlocal turns
-        while not done:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counter = asyncio.create_task(count())
-    response = await gateway.post("/v3/kv/range", {"key": b64encode(b"k" * 100_000).decode()})
-    done = True
-    await counter
-    assert len(response.json()["kvs"]) == 5000
-    assert turns > 20
+    kvs = tuple(KeyValue(key=b"k%d" % i, value=b"v" * 100) for i in range(keys))
+    backend.answers[RangeRequest] = RangeResponse(header=HEADER, kvs=kvs, count=keys)
+    unary = Noting(RANGE_RPC, RangeRequest, backend, make_options())
+    unary.threads = []
+    reply = await unary.answer(json.dumps({"key": b64encode(b"k" * key).decode()}).encode(), Caller())
+    assert len(json.loads(reply.body)["kvs"]) == keys
+    here = threading.current_thread().name
+    assert [thread == here for thread in unary.threads] == [decodes_here, encodes_here]
 
 
 @pytest.mark.anyio
