@@ -183,7 +183,10 @@ class Noting(Unary):
     ids=["small", "long body", "huge answer", "both"],
 )
 async def test_long_bodies_and_huge_answers_leave_the_loop_free(
-    key: int, keys: int, decodes_here: bool, encodes_here: bool
+    key: int,
+    keys: int,
+    decodes_here: bool,  # noqa: FBT001 - columns
+    encodes_here: bool,  # noqa: FBT001 - columns
 ) -> None:
     """Their work happens in a worker thread, so that other tasks run while they wait for it."""
     backend = FakeBackend()
