@@ -27,9 +27,10 @@ def test_a_name_alone_makes_the_cluster() -> None:
     assert config.initial_cluster == {"abc": (Url("http", "g", 1), Url("http", "h", 1))}
 
 
-def test_the_default_name_keeps_the_default_cluster() -> None:
+def test_the_default_name_keeps_the_default_cluster(tmp_path: Path) -> None:
+    argv = [f"--data-dir={tmp_path}", "--initial-advertise-peer-urls=http://127.0.0.9:1"]
     with pytest.raises(ConfigError, match="--initial-cluster has default=http://localhost:2380 but missing from"):
-        load(["--initial-advertise-peer-urls=http://127.0.0.9:1"], {}, resolve=lambda host: host)
+        load(argv, {}, resolve=lambda host: host)
 
 
 EVERYWHERE = ["--name=a", "--listen-peer-urls=http://0.0.0.0:7", "--listen-client-urls=http://0.0.0.0:8"]
