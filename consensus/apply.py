@@ -32,6 +32,10 @@ class Applier:
         metrics: Metrics,
     ) -> None:
         self._machine = machine
+        self._env = env
+        self.whole = asyncio.Event()
+        """Clear while a large command is applied in slices: nobody may look at the machine meanwhile."""
+        self.whole.set()
         self._apply_conf_change = apply_conf_change
         self._monotonic = env.monotonic
         self._slow = options.warning_apply_duration

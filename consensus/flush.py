@@ -6,12 +6,15 @@ that SQLite may have lost.
 
 import asyncio
 import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
 
 from consensus.env import Env, Lane
 from consensus.metrics import Metrics
 from consensus.options import Options
 from consensus.wal import Wal
 from storage.machine import Machine
+from storage.writer import Batch
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +22,24 @@ CHECKPOINT_BYTES = 64 * 1024 * 1024
 """Rows flushed since the last checkpoint, in bytes, that call for one whatever the entry count says."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """A batch on its way."""
+
+    batch: Batch
+    started: float
+    done: Awaitable[None]
+
+
 class Flush:
     """The periodic part of one member's persistence."""
 
-    def __init__(self, machine: Machine, wal: Wal, env: Env, options: Options, metrics: Metrics) -> None:
+    def __init__(
+        self, machine: Machine, wal: Wal, whole: asyncio.Event, env: Env, options: Options, metrics: Metrics
+    ) -> None:
+        """`whole` is clear while a command is half applied."""
+        self._whole = whole
+        self._writing: _Writing | None = None
         self._machine = machine
         self._writer = machine.writer
         self._flushed_bytes = 0
@@ -45,7 +62,7 @@ class Flush:
 
     async def once(self) -> None:
         """Flushes what is pending and, when it is time, checkpoints and cuts."""
-        await self._flush()
+        await self.flush()
         applied = self._machine.applied_index
         if applied - self._cut_at >= self._options.snapshot_count:
             self._cut_at = applied
@@ -55,19 +72,31 @@ class Flush:
         self.turned = self._env.monotonic()
 
     async def close(self) -> None:
-        """Flushes and checkpoints one last time, so that the next start replays little."""
-        await self._flush()
+        """Flushes and checkpoints one last time, so that the next start replays little; after `run` was cancelled."""
+        while await self.flush():
+            pass
         await self._checkpoint()
 
-    async def _flush(self) -> None:
-        batch = self._machine.batch()
-        if batch is None:
-            return
-        started = self._env.monotonic()
-        await self._env.run_blocking(Lane.DATABASE, self._writer.flush, batch)
-        self._metrics.backend_commit.observe(self._env.monotonic() - started)
-        self._machine.committed(batch)
-        self._flushed_bytes += batch.size
+    async def flush(self) -> bool:
+        """Brings what has been applied into SQLite; tells whether there was anything.
+
+        Cancelled meanwhile, the write goes on, and the next call takes up its end.
+        """
+        if self._writing is None:
+            await self._whole.wait()
+            batch = self._machine.batch()
+            if batch is None:
+                return False
+            started = self._env.monotonic()
+            self._writing = _Writing(batch, started, self._env.run_blocking(Lane.DATABASE, self._writer.flush, batch))
+        writing = self._writing
+        await asyncio.shield(writing.done)
+        if self._writing is writing:  # nobody else has waited for the same one
+            self._writing = None
+            self._metrics.backend_commit.observe(self._env.monotonic() - writing.started)
+            self._machine.committed(writing.batch)
+            self._flushed_bytes += writing.batch.size
+        return True
 
     async def _checkpoint(self) -> int | None:
         started = self._env.monotonic()

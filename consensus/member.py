@@ -12,7 +12,7 @@ import msgspec
 
 from consensus.apply import Applier
 from consensus.cluster import bootstrap_changes, conf_state
-from consensus.env import Env
+from consensus.env import Env, Lane
 from consensus.flush import Flush
 from consensus.metrics import Metrics
 from consensus.node import Node
@@ -69,7 +69,7 @@ class Member:
         self.reads = Reads(self._read_index, options.request_timeout, metrics)
         self.node = Node(self._raw, wal, env, metrics, self.applier, self.reads)
         self.server = Server(machine, self.node, self.applier, self.reads, env, options)
-        self.flush = Flush(machine, wal, env, options, metrics)
+        self.flush = Flush(machine, wal, self.applier.whole, env, options, metrics)
         self.reads.applied(machine.applied_index)
         metrics.watch_status(self.node.status, options.member.ID, self._log_entries)
 
@@ -129,5 +129,6 @@ class Member:
     async def close(self) -> None:
         """Flushes, checkpoints and lets go of the files; only after `run` has ended."""
         await self.flush.close()
-        self._wal.close()
-        self.machine.close()
+        # In their lanes, behind what a cancelled task has left there.
+        await self._env.run_blocking(Lane.LOG, self._wal.close)
+        await self._env.run_blocking(Lane.DATABASE, self.machine.close)

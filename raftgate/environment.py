@@ -1,4 +1,4 @@
-"""The production Env: real clock, chance and disk, and a thread for each lane of blocking work."""
+"""The production Env: real clock, chance and disk, and threads for each lane of blocking work."""
 
 import asyncio
 import queue
@@ -19,14 +19,21 @@ T = TypeVar("T")
 Work = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]  # Any: each call has its own types
 
 
-class LaneThread:
-    """Runs calls one after the other in a thread of its own, in the order in which they come."""
+THREADS = {Lane.LOG: 1, Lane.DATABASE: 1, Lane.READERS: 4}
+"""Of each lane; readers may overlap, so that a long read does not hold up a short one."""
+
+
+class LaneThreads:
+    """Runs calls in threads of their own, with one thread one after the other in the order in which they come."""
 
     def __init__(self, lane: Lane, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=f"lane-{lane.value}", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"lane-{lane.value}", daemon=True) for _ in range(THREADS[lane])
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":  # Any: as above
         """A future for the result of a call, which starts as soon as the lane is free."""
@@ -35,9 +42,11 @@ class LaneThread:
         return future
 
     def close(self) -> None:
-        """Ends the thread behind what was submitted."""
-        self._work.put(None)
-        self._thread.join()
+        """Ends the threads behind what was submitted."""
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
@@ -66,7 +75,7 @@ class ProductionEnv:
     def __init__(self) -> None:
         self.disk = OsDisk()
         loop = asyncio.get_running_loop()
-        self._lanes = {lane: LaneThread(lane, loop) for lane in Lane}
+        self._lanes = {lane: LaneThreads(lane, loop) for lane in Lane}
 
     def random(self) -> float:
         """A number in [0, 1)."""

@@ -24,6 +24,7 @@ from consensus.member import Member, StoreMismatch, open_wal
 from consensus.metrics import Metrics
 from consensus.options import Options
 from consensus.peer import build_peer_app
+from consensus.raft.errors import LogCorrupt
 from consensus.wal import Wal
 from consensus.wal_format import Identity, WalError
 from gateway import options as gateway_options
@@ -56,7 +57,16 @@ class StartRefused(Exception):
     """The member cannot start; the text is for the operator."""
 
 
-REFUSALS = (StartRefused, DirectoryLocked, StoreMismatch, DataDirInvalid, WalError, DatabaseRefused, OSError)
+REFUSALS = (
+    StartRefused,
+    DirectoryLocked,
+    StoreMismatch,
+    DataDirInvalid,
+    WalError,
+    LogCorrupt,
+    DatabaseRefused,
+    OSError,
+)
 """What an operator can cause and cure: told without a traceback."""
 
 

@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from consensus.env import Lane
 from raftgate.api.kv import PutRequest
 from raftgate.api.message import Caller
-from tests.fakes.env import FakeEnv
+from tests.fakes.env import FakeEnv, HeldEnv
 from tests.fakes.member import open_member, options, running
 
 pytestmark = pytest.mark.anyio
@@ -61,3 +62,28 @@ async def test_many_bytes_call_for_a_checkpoint(tmp_path: Path) -> None:
         await member.flush.once()
         await member.flush.once()  # the bytes are looked at before what is new has been added
         assert (Lane.DATABASE, "checkpoint") in env.calls
+
+
+class SlowDatabase(HeldEnv):
+    """Holds the database's lane instead of the log's."""
+
+    lane = Lane.DATABASE
+
+
+async def test_a_stop_while_a_batch_is_on_its_way_waits_for_it(tmp_path: Path) -> None:
+    env = SlowDatabase()
+    env.holding = False
+    async with running(env, tmp_path, options(batch_interval=1000.0)) as member:
+        await member.server.call(PutRequest(key=b"k", value=b"v"), Caller())
+        env.holding = True
+        turn = asyncio.create_task(member.flush.once())
+        async with asyncio.timeout(5):
+            await env.arrived.wait()
+        turn.cancel()
+        await asyncio.wait([turn])
+        await member.server.call(PutRequest(key=b"l", value=b"v"), Caller())
+        env.holding = False
+        env.release()
+    again = open_member(FakeEnv(), tmp_path, options())
+    assert again.machine.revision == 3
+    await again.close()

@@ -48,7 +48,9 @@ class FakeEnv:
 
 
 class HeldEnv(FakeEnv):
-    """A FakeEnv whose calls in the log's lane wait, while `holding`, until the test releases them."""
+    """A FakeEnv whose calls in one lane wait, while `holding`, until the test releases them."""
+
+    lane = Lane.LOG
 
     def __init__(self, disk: Disk | None = None) -> None:
         super().__init__(disk)
@@ -59,8 +61,8 @@ class HeldEnv(FakeEnv):
     def run_blocking(
         self, lane: Lane, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> "asyncio.Future[T]":
-        """Keeps a call of the log's lane back; others run now."""
-        if lane is not Lane.LOG or not self.holding:
+        """Keeps a call of the lane back; others run now."""
+        if lane is not self.lane or not self.holding:
             return super().run_blocking(lane, function, *args, **kwargs)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self.held.append(lambda: settle(future, function, *args, **kwargs))

@@ -42,6 +42,15 @@ async def test_lanes_do_not_wait_for_each_other() -> None:
     env.close()
 
 
+async def test_readers_overlap() -> None:
+    env = ProductionEnv()
+    release = threading.Event()
+    held = env.run_blocking(Lane.READERS, release.wait, 5)
+    await env.run_blocking(Lane.READERS, release.set)
+    assert await held
+    env.close()
+
+
 async def test_what_a_call_raises_comes_to_the_one_who_waits() -> None:
     env = ProductionEnv()
 
