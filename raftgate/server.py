@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import platform
+import resource
 import signal
 import socket
 import sqlite3
@@ -76,6 +77,7 @@ async def run(config: Config) -> signal.Signals:
     Raises: one of REFUSALS when it cannot start.
     """
     os.umask(0o077)  # nobody else reads what a member writes
+    _raise_file_limit()
     lock = lock_directory(config.data_dir)
     try:
         sockets = Sockets(config)
@@ -86,6 +88,13 @@ async def run(config: Config) -> signal.Signals:
             env.close()
     finally:
         lock.close()
+
+
+def _raise_file_limit() -> None:
+    """Takes all the open files that the system grants: each client holds one (Go programs do the same at start)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Sockets:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 from pathlib import Path
@@ -93,3 +94,15 @@ def test_draining_is_told_before_the_listeners_close(tmp_path: Path) -> None:
     status, body = get(server.client_port, "/readyz")
     assert (status, b"draining" in body) == (503, True)
     assert server.process.wait() == -signal.SIGTERM
+
+
+def test_it_takes_the_open_files_that_it_may_have(tmp_path: Path) -> None:
+    shell = ["sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh"]
+    server = start([*shell, *raftgate_command()], tmp_path)
+    soft, hard = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    assert soft == hard
+    clients = [socket.create_connection(("127.0.0.1", server.client_port)) for _ in range(200)]
+    assert get(server.client_port, "/livez") == (200, b"ok\n")
+    for client in clients:
+        client.close()
+    server.process.kill()
