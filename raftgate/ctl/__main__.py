@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from raftgate.ctl import flags
 from raftgate.ctl.commands import ROOT, Found, find
-from raftgate.ctl.errors import CommandError, ConflictError, ExitCode, UsageError
+from raftgate.ctl.errors import CommandError, ConflictError, ExitCode, SilentError, UsageError
 from raftgate.ctl.invocation import Clock, Console, Invocation
 from raftgate.ctl.quoting import to_text
 
@@ -52,6 +52,8 @@ def run(
         return error.code
     except ConflictError as error:
         console.complain(error.text)
+        return error.code
+    except SilentError as error:
         return error.code
     except CommandError as error:
         console.complain(f"Error: {error.text}")

@@ -14,7 +14,7 @@ import msgspec
 from raftgate.api import json_codec
 from raftgate.api.errors import Code, DeadlineExceeded, EtcdError, InvalidArgument
 from raftgate.api.kv import RangeRequest, TxnRequest
-from raftgate.api.maintenance import AlarmRequest
+from raftgate.api.maintenance import AlarmRequest, HashKVRequest, StatusRequest
 from raftgate.api.message import Kind, Message, Request, describe
 from raftgate.api.services import RPCS
 from raftgate.ctl.errors import CommandError, ExitCode
@@ -168,13 +168,13 @@ def connect(invocation: Invocation) -> Client:
 
 
 def _is_read(request: Message) -> bool:
-    """Whether the request changes nothing, so that it may be sent again."""
+    """Whether the request may be sent again: it changes nothing, or like an alarm's nothing more the second time."""
     if isinstance(request, TxnRequest):
         return all(
             op.request_range is not None or (op.request_txn is not None and _is_read(op.request_txn))
             for op in (*request.success, *request.failure)
         )
-    return isinstance(request, RangeRequest | AlarmRequest)
+    return isinstance(request, RangeRequest | AlarmRequest | HashKVRequest | StatusRequest)
 
 
 def _response_of(request: Request[R]) -> type[R]:

@@ -144,19 +144,58 @@ put key2 "some extra key"
     run="raftgate.ctl.txn:run",
 )
 
+_ALARM = Command(
+    "alarm",
+    "Alarm related commands",
+    "<subcommand>",
+    children=(
+        Command("disarm", "Disarms all alarms", run="raftgate.ctl.alarm:disarm"),
+        Command("list", "Lists all alarms", run="raftgate.ctl.alarm:list_"),
+    ),
+)
+
+_COMPACTION = Command(
+    "compaction",
+    "Compacts the event history in etcd",
+    "[options] <revision>",
+    flags=(_switch("physical", "'true' to wait for compaction to physically remove all old revisions"),),
+    run="raftgate.ctl.compaction:run",
+)
+
+_CLUSTER = _switch("cluster", "use all endpoints from the cluster member list")
+
+_DEFRAG = Command(
+    "defrag",
+    "Defragments the storage of the etcd members with given endpoints",
+    flags=(_CLUSTER,),
+    run="raftgate.ctl.defrag:run",
+)
+
 _ENDPOINT = Command(
     "endpoint",
     "Endpoint related commands",
     "<subcommand>",
-    inherited=(_switch("cluster", "use all endpoints from the cluster member list"),),
+    inherited=(_CLUSTER,),
     children=(
-        Command("hashkv", "Not supported yet", run="raftgate.ctl.endpoint:refuse"),
+        Command(
+            "hashkv",
+            "Prints the KV history hash for each endpoint in --endpoints",
+            flags=(_number("rev", "maximum revision to hash (default: latest revision)"),),
+            run="raftgate.ctl.hashkv:run",
+        ),
         Command(
             "health",
             "Checks the healthiness of endpoints specified in `--endpoints` flag",
-            run="raftgate.ctl.endpoint:health",
+            run="raftgate.ctl.health:run",
         ),
-        Command("status", "Not supported yet", run="raftgate.ctl.endpoint:refuse"),
+        Command(
+            "status",
+            "Prints out the status of endpoints specified in `--endpoints` flag",
+            long="""With --write-out simple a line for each endpoint:
+endpoint, ID, version, storage version, db size, in use, percentage not in use, quota, is leader, is learner,
+raft term, raft index, raft applied index, errors, downgrade target version, downgrade enabled""",
+            run="raftgate.ctl.status:run",
+        ),
     ),
 )
 
@@ -165,6 +204,9 @@ ROOT = Command(
     "A command line client for raftgate and etcd's JSON API.",
     inherited=GLOBAL_FLAGS,
     children=(
+        _ALARM,
+        _COMPACTION,
+        _DEFRAG,
         DEL,
         _ENDPOINT,
         GET,

@@ -33,3 +33,10 @@ class UsageError(CommandError):
 
 class ConflictError(CommandError):
     """A flag given beside its environment variable; told as a JSON log line instead of an `Error:` line."""
+
+
+class SilentError(CommandError):
+    """Ends a command that has told everything already: no `Error:` line follows."""
+
+    def __init__(self, code: ExitCode = ExitCode.ERROR) -> None:
+        super().__init__("", code)

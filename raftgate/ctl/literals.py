@@ -1,4 +1,7 @@
-"""Go's integers, booleans and durations as flags take them, with Go's error texts (strconv, time)."""
+"""Go's integers, booleans and durations as flags take them, with Go's error texts (strconv, time).
+
+Also how Go prints them, and sizes beside them.
+"""
 
 import re
 
@@ -10,6 +13,7 @@ _DIGITS = {2: "01", 8: "0-7", 10: "0-9", 16: "0-9a-fA-F"}
 _PREFIXES = {"0b": 2, "0B": 2, "0o": 8, "0O": 8, "0x": 16, "0X": 16}
 _PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_SIZE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _MAX_INT64 = 2**63 - 1
 
 
@@ -94,6 +98,20 @@ def format_duration(nanoseconds: int) -> str:
     if hours:
         text = f"{hours}h{text}"
     return sign + text
+
+
+def format_bool(value: bool) -> str:  # noqa: FBT001 - the value is what is printed
+    """`true` or `false`."""
+    return "true" if value else "false"
+
+
+def format_size(size: int) -> str:
+    """Bytes in SI units with two digits at least: `25 kB`, `2.1 GB` (dustin/go-humanize, Bytes)."""
+    if size < 10:
+        return f"{size} B"
+    exponent = (len(str(size)) - 1) // 3
+    value = (size * 10 / 1000**exponent + 0.5) // 1 / 10
+    return f"{value:.{int(value < 10)}f} {_SIZE_UNITS[exponent]}"
 
 
 def _decimal(value: int, scale: int) -> str:

@@ -4,7 +4,7 @@ Nothing is written here. The JSON form is not the gateway's: numbers stay number
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from raftgate.api.kv import (
@@ -18,11 +18,8 @@ from raftgate.api.kv import (
 )
 from raftgate.api.message import Field, Kind, Message, describe
 from raftgate.ctl.errors import CommandError, ExitCode
+from raftgate.ctl.literals import format_bool
 from raftgate.ctl.quoting import quote, to_text
-
-ASCII = ("+++", "+++", "+++", "-", "|")
-UNICODE = ("┌┬┐", "├┼┤", "└┴┘", "─", "│")
-"""Corners and crossings of a table's upper, middle and lower border, and its lines."""
 
 KvResponse = RangeResponse | PutResponse | DeleteRangeResponse | TxnResponse
 Printer = Callable[[KvResponse], str]
@@ -86,7 +83,7 @@ class Fields:
         if isinstance(response, RangeResponse):
             for pair in response.kvs:
                 lines += self.pair(pair)
-            lines += [f'"More" : {_bool(response.more)}', f'"Count" : {response.count}']
+            lines += [f'"More" : {format_bool(response.more)}', f'"Count" : {response.count}']
         elif isinstance(response, PutResponse):
             if response.prev_kv is not None:
                 lines += self.pair(response.prev_kv, "Prev")
@@ -95,7 +92,7 @@ class Fields:
             for pair in response.prev_kvs:
                 lines += self.pair(pair, "Prev")
         else:
-            lines.append(f'"Succeeded" : {_bool(response.succeeded)}')
+            lines.append(f'"Succeeded" : {format_bool(response.succeeded)}')
             return _lines(lines) + "".join(self(inner) for inner in map(_inner, response.responses))
         return _lines(lines)
 
@@ -139,27 +136,6 @@ def json_text(text: str) -> str:
     return '"' + "".join(plain) + '"'
 
 
-def table(titles: Sequence[str], rows: Sequence[Sequence[str]], borders: Sequence[str] = ASCII) -> str:
-    """A table with upper case, centred titles and cells aligned to the right."""
-    upper, middle, lower, line, side = borders
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-
-    def border(corners: str) -> str:
-        return corners[0] + corners[1].join(line * (width + 2) for width in widths) + corners[2]
-
-    def row(cells: Iterable[str]) -> str:
-        return side + side.join(f" {cell} " for cell in cells) + side
-
-    head = row(_centred(title.upper(), width) for title, width in zip(titles, widths, strict=True))
-    body = [row(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)) for cells in rows]
-    return _lines([border(upper), head, border(middle), *body, border(lower)])
-
-
-def _centred(text: str, width: int) -> str:
-    spare = width - len(text)
-    return " " * (spare // 2) + text + " " * (spare - spare // 2)
-
-
 def _inner(op: ResponseOp) -> KvResponse:
     inner = op.response_range or op.response_put or op.response_delete_range or op.response_txn
     assert inner is not None  # a server answers every operation
@@ -185,14 +161,10 @@ def _value(field: Field, value: Any) -> str:  # Any: the field's own type
     if field.kind is Kind.STRING:
         return json_text(value)
     if field.kind is Kind.BOOL:
-        return _bool(value)
+        return format_bool(value)
     if field.kind is Kind.ENUM and field.of is not None and isinstance(value, str):
         return str(list(field.of.__members__).index(value))
     return str(value)
-
-
-def _bool(value: bool) -> str:  # noqa: FBT001 - the value is what is printed
-    return "true" if value else "false"
 
 
 def _lines(lines: Iterable[str]) -> str:

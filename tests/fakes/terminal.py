@@ -59,6 +59,11 @@ class FakeServer:
         return [json_codec.decode(cls, request.content) for request in self.requests]
 
 
+def each_by_host(answers: Mapping[str, Mapping[str, Answer]]) -> FakeServer:
+    """Servers that answer by host, then path, behind one keeper of requests."""
+    return FakeServer(on_request=lambda request: answers[request.url.host][request.url.path])
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command left behind."""

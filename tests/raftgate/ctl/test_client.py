@@ -5,6 +5,7 @@ import pytest
 
 from raftgate.api.errors import Code
 from raftgate.api.kv import (
+    CompactionRequest,
     DeleteRangeRequest,
     KeyValue,
     PutRequest,
@@ -16,6 +17,7 @@ from raftgate.api.kv import (
     TxnRequest,
     TxnResponse,
 )
+from raftgate.api.maintenance import AlarmAction, AlarmRequest, DefragmentRequest, HashKVRequest, StatusRequest
 from raftgate.api.message import Message
 from raftgate.ctl.client import CallError, Client, connect
 from raftgate.ctl.errors import CommandError, ExitCode
@@ -187,6 +189,25 @@ def test_an_answer_that_trickles_past_the_time_is_given_up() -> None:
     server = FakeServer({"/v3/kv/range": httpx.Response(200, stream=Trickle())})
     with pytest.raises(CallError, match="context deadline exceeded"):
         client(server, time=time).call(GET)
+
+
+@pytest.mark.parametrize(
+    ("request_", "sent"),
+    [
+        (AlarmRequest(action=AlarmAction.DEACTIVATE), 2),
+        (StatusRequest(), 2),
+        (HashKVRequest(), 2),
+        (DefragmentRequest(), 1),
+        (CompactionRequest(revision=5), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_may_be_sent_again(request_: Message, sent: int) -> None:
+    server = FakeServer(on_request=lambda _: httpx.ReadError("reset"))
+    time = FakeTime()
+    with pytest.raises(CallError):
+        call(client(server, settings("one:1", "two:1", command_timeout=0.02), time), request_)
+    assert len(server.requests) == sent
 
 
 def test_a_txn_counts_as_a_read_when_it_changes_nothing() -> None:

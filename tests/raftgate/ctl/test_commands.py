@@ -17,7 +17,16 @@ def test_each_verb_names_code_that_exists(verb: Command) -> None:
 
 
 def test_flag_names_of_a_verb_are_unique() -> None:
-    for path in (["get"], ["put"], ["del"], ["txn"], ["endpoint", "health"], ["version"], ["help"]):
+    for path in (
+        ["get"],
+        ["put"],
+        ["del"],
+        ["txn"],
+        ["endpoint", "health"],
+        ["endpoint", "hashkv"],
+        ["defrag"],
+        ["version"],
+    ):
         found = find(ROOT, path)
         names = [flag.name for flag in (*found.inherited, *found.own)]
         assert len(names) == len(set(names)), path
@@ -48,6 +57,9 @@ def test_global_flags_are_those_of_etcdctl() -> None:
         (["end", "he"], ["endpoint", "health"], []),
         (["endpoint", "--cluster", "health"], ["endpoint", "health"], ["--cluster"]),
         (["endpoint", "h"], ["endpoint"], ["h"]),  # hashkv or health
+        (["compact", "5"], ["compaction"], ["5"]),
+        (["defrag", "--cluster"], ["defrag"], ["--cluster"]),
+        (["al", "dis"], ["alarm", "disarm"], []),
         (["endpoint", "bogus"], ["endpoint"], ["bogus"]),
         (["--", "get", "a"], [], ["--", "get", "a"]),
         (["-h", "get"], ["get"], ["-h"]),
@@ -66,6 +78,7 @@ def test_words_find_their_verb(words: list[str], path: list[str], rest: list[str
         (["bogus"], 'unknown command "bogus" for "raftgatectl"'),
         (["--bogus", "get", "zzzz"], 'unknown command "zzzz" for "raftgatectl"'),
         (["puy"], 'unknown command "puy" for "raftgatectl"\n\nDid you mean this?\n\tput\n'),
+        (["de", "a"], 'unknown command "de" for "raftgatectl"\n\nDid you mean this?\n\tdefrag\n\tdel\n\tget\n'),
         (["GETT"], 'unknown command "GETT" for "raftgatectl"\n\nDid you mean this?\n\tget\n'),
     ],
 )

@@ -1,4 +1,4 @@
-from raftgate.ctl.errors import CommandError, ConflictError, ExitCode, UsageError
+from raftgate.ctl.errors import CommandError, ConflictError, ExitCode, SilentError, UsageError
 
 
 def test_exit_codes_are_those_of_etcdctl() -> None:
@@ -17,6 +17,7 @@ def test_an_error_without_a_code_of_its_own_exits_with_one() -> None:
     assert CommandError("text").code == ExitCode.ERROR
     assert UsageError("text", "hint").code == ExitCode.ERROR
     assert ConflictError("line").code == ExitCode.ERROR
+    assert SilentError().code == ExitCode.ERROR
 
 
 def test_an_error_prints_as_its_text() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from raftgate.ctl.literals import format_duration, parse_bool, parse_duration, parse_int
+from raftgate.ctl.literals import format_bool, format_duration, format_size, parse_bool, parse_duration, parse_int
 
 SECOND = 10**9
 
@@ -119,3 +119,34 @@ def test_no_durations(text: str, complaint: str) -> None:
 def test_durations_print_as_in_go_and_parse_back(nanoseconds: int, text: str) -> None:
     assert format_duration(nanoseconds) == text
     assert parse_duration(text) == nanoseconds
+
+
+def test_booleans_print_as_in_go() -> None:
+    assert (format_bool(True), format_bool(False)) == ("true", "false")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (9, "9 B"),
+        (10, "10 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (1049, "1.0 kB"),
+        (1050, "1.1 kB"),
+        (9949, "9.9 kB"),
+        (9950, "10 kB"),
+        (12_288, "12 kB"),
+        (24_576, "25 kB"),
+        (25_500, "26 kB"),
+        (999_999, "1000 kB"),
+        (43_000_000, "43 MB"),
+        (1_000_000_000, "1.0 GB"),
+        (2_147_483_648, "2.1 GB"),
+        (8_589_934_592, "8.6 GB"),
+        (2**63 - 1, "9.2 EB"),
+    ],
+)
+def test_sizes_print_with_two_digits_at_least(size: int, text: str) -> None:
+    assert format_size(size) == text

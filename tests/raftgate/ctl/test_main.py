@@ -9,7 +9,7 @@ import pytest
 from raftgate.api.kv import RangeResponse
 from raftgate.ctl.commands import ROOT, find
 from raftgate.ctl.usage import render
-from tests.fakes.terminal import FakeServer, Terminal
+from tests.fakes.terminal import FakeServer, Terminal, failure
 
 
 def test_an_unknown_verb_is_told_twice_around_a_hint() -> None:
@@ -37,6 +37,13 @@ def test_a_flag_beside_its_variable_prints_only_the_log_line() -> None:
     outcome = Terminal(environ={"ETCDCTL_ENDPOINTS": "a:1"}).run("get", "k", "--endpoints=b:1")
     assert (outcome.code, outcome.out, outcome.error) == (1, "", "")
     assert '"environment-variable":"ETCDCTL_ENDPOINTS"' in outcome.err
+
+
+def test_a_command_that_has_told_everything_prints_no_error_line() -> None:
+    server = FakeServer({"/v3/maintenance/status": failure(503, 14, "etcdserver: no leader")})
+    outcome = Terminal(server).run("endpoint", "status", "--command-timeout=100ms")
+    assert (outcome.code, outcome.out, outcome.error) == (1, "", "")
+    assert outcome.err.startswith("Failed to get the status of endpoint 127.0.0.1:2379 (")
 
 
 def test_arguments_are_judged_before_variables() -> None:

@@ -1,217 +1,59 @@
 """One script of commands, run with etcdctl (gRPC) and with raftgatectl (JSON), each against a server of its own.
 
-Exit codes, stdout with what differs between two runs masked, and the last `Error:` line must be equal. Where the
-tools differ on purpose (raftgatectl follows 3.6, the peer is 3.5; etcdctl panics; TLS and users come later) the
-command is not in the script but in the unit tests.
+Exit codes, stdout with what differs between two runs masked, the lines about single endpoints and the last `Error:`
+line must be equal. Where the tools differ on purpose (etcdctl panics; TLS and users come later) the command is not in
+the script but in the unit tests. Of what etcdctl 3.6 prints beyond 3.5 only the unit tests know, see `NEWER`.
 """
 
 import os
 import re
 import subprocess
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from io import BytesIO
 
+import httpx
 import pytest
 
 from raftgate.ctl.__main__ import run
 from raftgate.ctl.invocation import Console
+from raftgate.ctl.table import table
 from tests.e2e import servers
+from tests.raftgate.ctl.script import PARTS, SCRIPT, Step
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
 ENDPOINT = "127.0.0.1:{port}"
+ALARM = "/v3/maintenance/alarm"
+
+# What etcdctl 3.6 prints and 3.5 does not: taken out of the outputs of both tools, whichever version the peer has.
+NEWER = (
+    r"\. took TIME\.?",  # defrag; where it failed the reason follows
+    r'(?m)^"(?:StorageVersion|DBSizeInUse|DBSizeQuota|DowngradeTargetVersion|DowngradeEnabled|HashRevision)" : .*\n',
+    r',"(?:storageVersion":"[^"]*"|(?:dbSizeQuota|hash_revision)":\d+|downgradeInfo":\{[^}]*\})',
+)
+NEWER_TITLES = frozenset(
+    {
+        "STORAGE VERSION", "IN USE", "PERCENTAGE NOT IN USE", "QUOTA", "DOWNGRADE TARGET VERSION", "DOWNGRADE ENABLED",
+        "HASH REVISION",
+    }
+)  # fmt: skip
+
 MASKS = (
     (r"\d+(?:\.\d+)?(?:ns|µs|ms|s)\b", "TIME"),
     (r"127\.0\.0\.1:\d{2,}", "ENDPOINT"),
     (r'(ClusterID|MemberID|cluster_id|member_id|RaftTerm|raft_term)("\s?:\s?)\d+', r"\1\2N"),
+    (r'"(DBSize|Leader|RaftIndex|RaftAppliedIndex)" : \d+', r'"\1" : N'),
+    (r'"(dbSize|dbSizeInUse|leader|raftIndex|raftTerm|raftAppliedIndex)":\d+', r'"\1":N'),
     (r"version: \S+", "version: V"),
     (r"(?s)\ANAME:.*", "USAGE"),
 )
+MASKED_TITLES = frozenset({"ID", "DB SIZE", "RAFT TERM", "RAFT INDEX", "RAFT APPLIED INDEX"})
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One command: words, stdin, variables beside ETCDCTL_ENDPOINTS."""
-
-    words: tuple[str, ...]
-    stdin: str = ""
-    environ: tuple[tuple[str, str], ...] = ()
-    needs_history: bool = False
-    """Reads a past revision."""
-
-
-def step(line: str, stdin: str = "", *, history: bool = False, **environ: str) -> Step:
-    return Step(tuple(line.split()), stdin, tuple(environ.items()), history)
-
-
-SCRIPT = (
-    # put
-    step("put a 1"),
-    step("put a 2 --prev-kv"),
-    step("put --prev-kv=false a 3"),
-    step("put a", "from stdin\nwith lines\n"),
-    step("put a"),
-    step("put"),
-    Step(("put", "", "x")),
-    Step(("put", "empty", "")),
-    Step(("put", "with space", "é\tü\n")),
-    step("put -- -k -v"),
-    step("put a -v"),
-    step("put x y z more"),
-    step("put a b --lease zz"),
-    step("put a b --lease 123"),
-    step("put a --ignore-value"),
-    step("put a x --ignore-value"),
-    step("put a x --ignore-lease"),
-    step("put absent --ignore-value"),
-    step("put a 4 --prev-kv -w json"),
-    step("put a 5 --prev-kv -w fields"),
-    step("put a 5 --hex --prev-kv"),
-    step("put --prev-kv=zz a 3"),
-    # get
-    step("get a"),
-    step("get a --keys-only"),
-    step("get a --print-value-only"),
-    step("get a --print-value-only --keys-only"),
-    step("get a --hex"),
-    step("get a -w json"),
-    step("get a -wjson"),
-    step("get a -w=fields"),
-    step("get absent"),
-    step("get absent -w json"),
-    step("get absent -w fields"),
-    step("get a -w table"),
-    step("get a -w bogus"),
-    step("get a --write-out"),
-    step("get a --count-only"),
-    step("get a --count-only -w fields"),
-    step("get a --keys-only --count-only"),
-    step("get a --print-value-only -w json"),
-    Step(("get", "", "--prefix")),
-    Step(("get", "", "--from-key", "--keys-only", "-w", "json")),
-    Step(("get", "")),
-    step("get"),
-    step("get a z"),
-    step("get a z extra"),
-    step("get a b --prefix"),
-    step("get a --prefix --from-key"),
-    step("get a --from-key -w fields"),
-    step("get a z --limit 2 -w json"),
-    step("get a z --limit 0x2"),
-    step("get a --limit zz"),
-    step("get a --limit 99999999999999999999"),
-    step("get a --limit"),
-    step("get a --bogus"),
-    step("get a -z"),
-    step("get a z --order descend"),
-    step("get a z --order ASCEND --sort-by VALUE"),
-    step("get a z --order DESCEND --sort-by modify --limit 1"),
-    step("get a z --sort-by version"),
-    step("get a --order XX"),
-    step("get a --sort-by mod"),
-    step("get a --consistency z"),
-    step("get a --consistency s"),
-    step("get a --rev 1000000"),
-    step("get a --rev 3", history=True),
-    step("get a --rev=-3"),
-    step("get a --command-timeout 5"),
-    step("get a --command-timeout 1ns"),
-    step("get a --command-timeout 1m1.5s"),
-    step("get a --dial-timeout 5x"),
-    step("get -- -k"),
-    step("get -- --prefix"),
-    step("ge a"),
-    step("--hex get a"),
-    step("-w json get a"),
-    # variables
-    step("get a", ETCDCTL_HEX="true"),
-    step("get a", ETCDCTL_WRITE_OUT="json"),
-    step("get a", ETCDCTL_WRITE_OUT="bogus"),
-    step("get a", ETCDCTL_API="3"),
-    step("get a --endpoints=127.0.0.1:1"),
-    step("get a -w simple", ETCDCTL_WRITE_OUT="json"),
-    step("get --endpoints=127.0.0.1:1"),
-    step("version --endpoints=127.0.0.1:1"),
-    step("get a", ETCDCTL_ENDPOINTS="http://127.0.0.1:{port}/"),
-    step("get a", ETCDCTL_ENDPOINTS="127.0.0.1:1,127.0.0.1:{port}"),
-    step("get a --command-timeout 300ms", ETCDCTL_ENDPOINTS="127.0.0.1:1"),
-    step("put a b --command-timeout 300ms", ETCDCTL_ENDPOINTS="127.0.0.1:1"),
-    step("get a --command-timeout=0", ETCDCTL_ENDPOINTS="127.0.0.1:1"),
-    # txn
-    step("txn", "\n\n\n"),
-    step("txn -i", "\n\n\n"),
-    step("txn", 'val("a") = "5"\n\nput t 1\nget a\ndel absent\n\nget absent\n\n'),
-    step("txn", 'val("a") = "wrong"\nmod("a") > "0"\n\nput t 2\n\nget t\nput f 1\n\n'),
-    step("txn -w json", 'c("t") > "0"\nver("t") < "9"\n\nput u 1\nget t --prefix\ndel f --prev-kv\n\n\n'),
-    step("txn -w json", 'm("t") = "0"\n\n\nget t\n\n'),
-    step("txn -w fields", 'create("t") != "0"\n\nput u 2 --prev-kv\nget t\ndel f\nget t --count-only\n\n\n'),
-    step("txn --hex", "\nget t\n\n\n"),
-    step("txn", '\nput "q 1" "v\\n\\x41\\101\\u00e9 \\"x\\""\nget "q 1"\n\n\n'),
-    step("txn", '\nput w a"b"c\nget w\n\n\n'),
-    step("txn", '  version("t") > "0"  \n   \n  get t  \n\n\n'),
-    step("txn", "\npu t 3\n\n\n"),
-    step("txn", "\nget t --prefix --limit 1 --order DESCEND\nget t --keys-only\n\n\n"),
-    step("txn", "\nput -- -k x\nget -- -k\n\n\n"),
-    step("txn", 'val(`t`) > "0" trailing\n\nget t\n\n\n'),
-    step("txn", "bogus\n\n\n"),
-    step("txn", 'bogus("key1") = "nope"\n\n\n'),
-    step("txn", 'val(key1) = "nope"\n\n\n'),
-    step("txn", 'val("key1") = nope\n\n\n'),
-    step("txn", 'val("key1") ="nope"\n\n\n'),
-    step("txn", 'val ("key1") = "nope"\n\n\n'),
-    step("txn", 'ver("a") = "x"\n\n\n'),
-    step("txn", "\nfrob key1\n\n\n"),
-    step("txn", "\nfrob\n\n\n"),
-    step("txn", "\nput a\n\n\n"),
-    step("txn", "\nput a b --bogus\n\n\n"),
-    step("txn", "\nget --prefix\n\n\n"),
-    step("txn", "\nget a --order ZZ\n\n\n"),
-    step("txn", "\ndel a b c\n\n\n"),
-    step("txn", "\nput k v --lease zz\n\n\n"),
-    step("txn", "\nput k v --lease 123\n\n\n"),
-    step("txn", "\nput k v\nput k w\n\n\n"),
-    step("txn", '\nput k "\\q"\n\n\n'),
-    step("txn x"),
-    step("txn -w bogus", "bogus\n\n\n"),
-    step("txn -w table", "\n\n\n"),
-    # del
-    step("del absent"),
-    step("del absent -w json"),
-    step("del u --prev-kv"),
-    step("del t -w fields --prev-kv"),
-    step("del w x --range"),
-    step("del"),
-    step("del a b c"),
-    step("del a b --prefix"),
-    step("del a --prefix --from-key"),
-    step("del absent -w table"),
-    Step(("del", "", "--prefix", "-w", "json", "--prev-kv")),
-    Step(("del", "", "--from-key")),
-    # endpoint, version, help and what does not exist
-    step("endpoint health"),
-    step("endpoint health -w json"),
-    step("endpoint health -w fields"),
-    step("endpoint health -w table"),
-    step("endpoint health -w protobuf"),
-    step("endpoint health --command-timeout 1ns"),
-    step("endpoint health --command-timeout 500ms", ETCDCTL_ENDPOINTS="127.0.0.1:1,127.0.0.1:{port}"),
-    step("endpoint health --command-timeout 500ms -w json", ETCDCTL_ENDPOINTS="127.0.0.1:1,127.0.0.1:{port}"),
-    step("end he extra"),
-    step("endpoint h"),
-    step("endpoint"),
-    step("endpoint bogus"),
-    step("version"),
-    step("version -w json"),
-    step("version --bogus"),
-    step("help"),
-    step("help get"),
-    step("help bogus"),
-    step("get -h"),
-    step(""),
-    step("bogus"),
-    step("puy"),
-    step("--bogus"),
-    step("-z"),
+# What two kinds of servers never have in common: versions, and hashes that each computes in its own way.
+OF_THE_SERVER = (
+    (r'((?:"[vV]ersion"\s?:\s?|VERSION=|ENDPOINT, ID, )"?)\d+\.\d+\.\d+', r"\1V"),
+    (r'("hash":|"Hash" : |HASH=|ENDPOINT, )\d+', r"\1HASH"),
 )
 
 
@@ -222,6 +64,16 @@ class Outcome:
     code: int
     out: str
     error: str
+    complaints: tuple[str, ...] = ()
+    """What stderr says of single endpoints."""
+    is_served: bool = field(default=True, compare=False)
+    """False when the server answered that it does not implement the call."""
+
+    def without_the_servers_own(self) -> "Outcome":
+        out = self.out
+        for pattern, replacement in OF_THE_SERVER:
+            out = re.sub(pattern, replacement, out)
+        return Outcome(self.code, out, self.error, self.complaints, self.is_served)
 
 
 def environment(command: Step, port: int) -> dict[str, str]:
@@ -233,6 +85,7 @@ def play_theirs(program: str, port: int) -> list[Outcome]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ETCD")}
     outcomes = []
     for command in SCRIPT:
+        is_raised = raise_alarm(command, port)
         done = subprocess.run(
             [program, *command.words],
             input=command.stdin.encode(),
@@ -241,7 +94,7 @@ def play_theirs(program: str, port: int) -> list[Outcome]:
             env=clean | environment(command, port),
             timeout=30,
         )
-        outcomes.append(outcome(done.returncode, done.stdout, done.stderr))
+        outcomes.append(outcome(done.returncode, done.stdout, done.stderr, is_raised=is_raised))
     return outcomes
 
 
@@ -249,24 +102,73 @@ def play_ours(port: int) -> list[Outcome]:
     """In this process: its own start-up is test_main's subject, and would take most of the time here."""
     outcomes = []
     for command in SCRIPT:
+        is_raised = raise_alarm(command, port)
         out, err = BytesIO(), BytesIO()
         code = run(command.words, environment(command, port), Console(BytesIO(command.stdin.encode()), out, err))
-        outcomes.append(outcome(code, out.getvalue(), err.getvalue()))
+        outcomes.append(outcome(code, out.getvalue(), err.getvalue(), is_raised=is_raised))
     return outcomes
 
 
-def outcome(code: int, out: bytes, err: bytes) -> Outcome:
-    errors = [line for line in err.decode(errors="replace").splitlines() if line.startswith("Error: ")]
-    return Outcome(code, mask(out.decode(errors="replace")), mask(errors[-1]) if errors else "")
+def raise_alarm(command: Step, port: int) -> bool:
+    """Makes the alarm call that a step begins with; False when the server does not implement it."""
+    if not command.raises:
+        return True
+    answer = httpx.post(f"http://127.0.0.1:{port}{ALARM}", content=command.raises, trust_env=False)
+    assert answer.status_code in (200, 501), answer.text
+    return answer.status_code == 200
+
+
+def outcome(code: int, out: bytes, err: bytes, *, is_raised: bool = True) -> Outcome:
+    lines = err.decode(errors="replace").splitlines()
+    errors = [line for line in lines if line.startswith("Error: ")]
+    complaints = [line for line in lines if line.startswith("Failed to ") or " is unhealthy: " in line]
+    return Outcome(
+        code=code,
+        out=mask(out.decode(errors="replace")),
+        error=mask(errors[-1]) if errors else "",
+        complaints=tuple(sorted(map(mask, complaints))),
+        is_served=is_raised and not any("code = Unimplemented" in line for line in lines),
+    )
 
 
 def mask(text: str) -> str:
-    """Takes out what differs between two runs or is the tool's own name."""
+    """Takes out what differs between two runs or versions or is the tool's own name."""
     for pattern, replacement in MASKS:
         text = re.sub(pattern, replacement, text)
-    if text.startswith("+-"):  # cells, not borders: their width depends on what is masked
-        text = "\n".join(re.sub(r"[\s|+-]+", " ", line) for line in text.splitlines())
+    if text.startswith("+-"):
+        return "\n".join(" ".join(f"{title}={cell}" for title, cell in row) for row in cells(text))
+    text = "".join(map(mask_status, text.splitlines(keepends=True)))
+    for pattern in NEWER:
+        text = re.sub(pattern, "", text)
     return text.replace("raftgatectl", "etcdctl")
+
+
+def mask_status(line: str) -> str:
+    """The row of `endpoint status`, or of `endpoint hashkv`, without what a later run or a newer tool shows."""
+    row = line.rstrip("\n").split(", ")
+    if not row[0].endswith("ENDPOINT"):
+        return line
+    if len(row) == 3 and row[1].isdigit():  # a hash and, from 3.6 on, its revision
+        return f"{', '.join(row[:2])}\n"
+    if len(row) >= 16:  # 3.6
+        row = [*row[:3], row[4], *row[8:-2]]
+    if len(row) >= 10:
+        row = [row[0], "ID", row[2], "SIZE", *row[4:6], "TERM", "INDEX", "INDEX", *row[9:]]
+    return f"{', '.join(row)}\n"
+
+
+def cells(text: str) -> list[list[tuple[str, str]]]:
+    """The rows of a table as titles and cells; not its borders, whose width depends on what is masked."""
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    titles = [title.strip() for title in rows[0]]
+    return [
+        [
+            (title, title if title in MASKED_TITLES and cell.strip() else cell.strip())
+            for title, cell in zip(titles, row, strict=True)
+            if title not in NEWER_TITLES
+        ]
+        for row in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,38 +188,96 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     etcd, etcdctl = servers.find_peer("etcd"), servers.find_peer("etcdctl")
     if etcd is None or etcdctl is None:
         pytest.skip("no etcd and etcdctl found (variables ETCD and ETCDCTL, PATH, installed peers)")
+    # An alarm that the script raises has to stay until the script clears it, as in etcd.
+    raftgate = [*servers.raftgate_command(), "--raftgate-auto-disarm=false"]
     started: list[servers.Server] = []
-
     try:
-        for command in ([etcd], [etcd], servers.raftgate_command()):
+        for command in ([etcd], [etcd], raftgate):
             started.append(servers.start(command, tmp_path_factory.mktemp("member")))
-        return Played(
-            theirs=play_theirs(etcdctl, started[0].client_port),
-            ours=play_ours(started[1].client_port),
-            alone=play_ours(started[2].client_port),
-        )
+        etcds_own, etcds, raftgates = (server.client_port for server in started)
+        with ThreadPoolExecutor() as pool:
+            theirs = pool.submit(play_theirs, etcdctl, etcds_own)
+            ours, alone = pool.submit(play_ours, etcds), pool.submit(play_ours, raftgates)
+            return Played(theirs.result(), ours.result(), alone.result())
     finally:
         for server in started:
             server.process.kill()
 
 
-def differences(theirs: list[Outcome], ours: list[Outcome], *, with_history: bool = True) -> str:
+def differences(theirs: list[Outcome], ours: list[Outcome], part: str | None = None) -> str:
     return "\n".join(
         f"{command}\n  etcdctl     {expected}\n  raftgatectl {actual}"
         for command, expected, actual in zip(SCRIPT, theirs, ours, strict=True)
-        if expected != actual and (with_history or not command.needs_history)
+        if expected != actual and part in (None, command.part)
     )
 
 
 def test_the_script_is_long_and_meets_all_kinds_of_ends(played: Played) -> None:
-    assert len(SCRIPT) >= 150
+    assert len(SCRIPT) >= 280
     assert {outcome.code for outcome in played.theirs} == {0, 1, 3, 4, 128}
-    assert len({outcome.error for outcome in played.theirs}) > 40
+    assert len({outcome.error for outcome in played.theirs}) > 50
+    assert {command.part for command in SCRIPT} == {"", *PARTS}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "127.0.0.1:2379, 4992d4aad482f355, 3.5.16, 25 kB, true, false, 2, 8, 8, alarm:CORRUPT \n",
+            "127.0.0.1:2379, 4, 3.6.13, 3.6.0, 29 kB, 9 kB, 3%, 2 GB, true, false, 3, 9, 9, alarm:CORRUPT , , false\n",
+        ),
+        (
+            '"DBSize" : 24576\n"Leader" : 9\n"Endpoint" : "127.0.0.1:2379"\n\n',
+            """\
+"StorageVersion" : "3.6.0"
+"DBSize" : 2
+"DBSizeInUse" : 2
+"DBSizeQuota" : 2
+"Leader" : 3
+"Endpoint" : "127.0.0.1:2379"
+"DowngradeTargetVersion" : ""
+"DowngradeEnabled" : false
+
+""",
+        ),
+        (
+            '{"version":"3.5.16","dbSizeInUse":12288}',
+            '{"version":"3.6.13","dbSizeInUse":1,"storageVersion":"3.6.0","dbSizeQuota":5,"downgradeInfo":{}}',
+        ),
+        ("http://127.0.0.1:2379, 1553004478\n", "http://127.0.0.1:2379, 3, 27\n"),
+        ('"Hash" : 1553004478\n\n', '"Hash" : 3\n"HashRevision" : 27\n\n'),
+        ('{"hash":1553004478,"compact_revision":-1}', '{"hash":3,"compact_revision":-1,"hash_revision":27}'),
+        (table(("endpoint", "hash"), [("a", "1")]), table(("endpoint", "hash", "hash revision"), [("a", "2", "27")])),
+        (
+            "Finished defragmenting etcd member[127.0.0.1:2379]\n",
+            "Finished defragmenting etcd member[127.0.0.1:2379]. took 1.2ms\n",
+        ),
+        (
+            "Failed to defragment etcd member[127.0.0.1:1] (context deadline exceeded)",
+            "Failed to defragment etcd member[127.0.0.1:1]. took 5.000322035s. (context deadline exceeded)",
+        ),
+    ],
+    ids=lambda text: text[:16],
+)
+def test_the_masks_bring_the_forms_of_both_versions_together(old: str, new: str) -> None:
+    before, after = (Outcome(0, mask(text), "").without_the_servers_own() for text in (old, new))
+    assert before == after
+    assert before.out
 
 
 def test_both_tools_on_etcd(played: Played) -> None:
+    assert all(outcome.is_served for outcome in (*played.theirs, *played.ours))
     assert differences(played.theirs, played.ours) == ""
 
 
-def test_etcdctl_on_etcd_and_raftgatectl_on_raftgate(played: Played) -> None:
-    assert differences(played.theirs, played.alone, with_history=False) == ""
+@pytest.mark.parametrize("part", ["", *PARTS])
+def test_etcdctl_on_etcd_and_raftgatectl_on_raftgate(played: Played, part: str) -> None:
+    missing = [
+        command
+        for command, done in zip(SCRIPT, played.alone, strict=True)
+        if command.part == part and not done.is_served
+    ]
+    if missing and part:  # what has no part is served by every version
+        pytest.skip(f"raftgate answers 501 to {len(missing)} steps of {part}, first: {' '.join(missing[0].words)}")
+    theirs, alone = ([each.without_the_servers_own() for each in side] for side in (played.theirs, played.alone))
+    assert differences(theirs, alone, part) == ""

@@ -13,7 +13,7 @@ from raftgate.api.kv import (
 )
 from raftgate.api.maintenance import AlarmMember, AlarmType
 from raftgate.ctl.errors import CommandError, ExitCode
-from raftgate.ctl.printers import UNICODE, KvResponse, json_text, printer, table, to_json
+from raftgate.ctl.printers import KvResponse, json_text, printer, to_json
 
 HEADER = ResponseHeader(cluster_id=2**64 - 1, member_id=2**63, revision=6, raft_term=2)
 FOO = KeyValue(key=b"foo", create_revision=2, mod_revision=5, version=3, value=b"bar")
@@ -125,21 +125,3 @@ def test_other_formats_are_bad_features(output: str) -> None:
     with pytest.raises(CommandError) as caught:
         printer(output)
     assert (caught.value.text, caught.value.code) == (f"{output} not supported as output format", ExitCode.BAD_FEATURE)
-
-
-ROWS = [("127.0.0.1:24790", "true", "766.725µs", ""), ("h", "false", "5s", "context deadline exceeded")]
-
-
-def test_a_table_centres_titles_and_aligns_cells_right() -> None:
-    assert table(("endpoint", "health", "took", "error"), ROWS) == (
-        "+-----------------+--------+-----------+---------------------------+\n"
-        "|    ENDPOINT     | HEALTH |   TOOK    |           ERROR           |\n"
-        "+-----------------+--------+-----------+---------------------------+\n"
-        "| 127.0.0.1:24790 |   true | 766.725µs |                           |\n"
-        "|               h |  false |        5s | context deadline exceeded |\n"
-        "+-----------------+--------+-----------+---------------------------+\n"
-    )
-
-
-def test_a_table_in_unicode() -> None:
-    assert table(("a", "b"), [("1", "22")], UNICODE) == "┌───┬────┐\n│ A │ B  │\n├───┼────┤\n│ 1 │ 22 │\n└───┴────┘\n"

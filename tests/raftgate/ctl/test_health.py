@@ -1,22 +1,19 @@
-import httpx
 import pytest
 
 from raftgate.api.kv import RangeRequest, RangeResponse
 from raftgate.api.maintenance import AlarmMember, AlarmResponse, AlarmType
-from raftgate.ctl.endpoint import Health, render
-from raftgate.ctl.printers import UNICODE
-from tests.fakes.terminal import NOTHING_LISTENS, Answer, FakeServer, Outcome, Terminal, failure
+from raftgate.ctl.health import Health, render
+from raftgate.ctl.table import UNICODE
+from tests.fakes.terminal import NOTHING_LISTENS, Answer, FakeServer, Outcome, Terminal, each_by_host, failure
 
 GOOD = Health("a:1", 777_089)
 BAD = Health("b:1", 5 * 10**9, "context deadline exceeded")
 HEALTHY: dict[str, Answer] = {"/v3/kv/range": RangeResponse(), "/v3/maintenance/alarm": AlarmResponse()}
-LIST = "/v3/cluster/member/list"
 
 
 def run(answers: dict[str, dict[str, Answer]], *words: str, environ: dict[str, str] | None = None) -> Outcome:
     """Runs `endpoint health` against servers by host."""
-    server = FakeServer(on_request=lambda request: answers[request.url.host][request.url.path])
-    return Terminal(server, environ).run("endpoint", "health", *words)
+    return Terminal(each_by_host(answers), environ).run("endpoint", "health", *words)
 
 
 def test_a_healthy_endpoint() -> None:
@@ -64,24 +61,6 @@ def test_no_endpoints_are_no_trouble() -> None:
     assert run({}, "--endpoints=").code == 0
 
 
-def test_an_endpoint_given_twice_is_asked_twice() -> None:
-    assert run({"a": HEALTHY}, "--endpoints=a:1,a:1").out.count("a:1 is healthy") == 2
-
-
-def test_the_endpoints_of_the_cluster() -> None:
-    members = httpx.Response(200, json={"members": [{"ID": "1", "clientURLs": ["http://b:1"]}, {"name": "new"}]})
-    answers: dict[str, dict[str, Answer]] = {"a": {LIST: members}, "b": HEALTHY}
-    outcome = run(answers, "--cluster", "--endpoints=a:1")
-    assert outcome.out == "http://b:1 is healthy: successfully committed proposal: took = 0s\n"
-
-
-@pytest.mark.parametrize("answer", [failure(501, 12, "not implemented"), httpx.Response(200, text="<html>")])
-def test_without_a_member_list_there_is_no_cluster(answer: Answer) -> None:
-    outcome = run({"a": {LIST: answer}}, "--cluster", "--endpoints=a:1")
-    assert outcome.code == 1
-    assert outcome.error.startswith("failed to fetch endpoints from etcd cluster member list: ")
-
-
 def test_json() -> None:
     assert render([GOOD, BAD], "json") == (
         '[{"endpoint":"a:1","health":true,"took":"777.089µs"},'
@@ -117,9 +96,3 @@ def test_only_the_simple_format_sorts_by_health() -> None:
 def test_other_formats(output: str, text: str) -> None:
     outcome = run({}, "-w", output)
     assert (outcome.code, outcome.error) == (4, text)
-
-
-@pytest.mark.parametrize("verb", ["status", "hashkv"])
-def test_later_verbs_say_so(verb: str) -> None:
-    outcome = Terminal().run("endpoint", verb)
-    assert (outcome.code, outcome.error) == (1, f"endpoint {verb} is not supported yet")
