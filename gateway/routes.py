@@ -16,6 +16,7 @@ from gateway.exposition import render
 from gateway.health import Handler, Health
 from gateway.limits import in_thread
 from gateway.metrics import OTHER
+from gateway.openapi import load_contract
 from gateway.options import Options
 from gateway.replies import GET_ONLY, JSON, PAGE_NOT_FOUND, Headers, Reply, make_reply
 from gateway.unary import Unary, UnaryEndpoint, UnservedEndpoint
@@ -48,10 +49,12 @@ def probe_routes(backend: Backend, options: Options) -> list[Route]:
 
 
 def info_routes(options: Options) -> list[Route]:
-    """The version and the variables of the process."""
+    """The version, the variables of the process, and the contract."""
+    contract = load_contract()
     return [
         _plain("/version", _get(lambda: make_reply(200, JSON, _version(options))), options),
         _plain("/debug/vars", _get(lambda: make_reply(200, _JSON_UTF8, _vars(options))), options),
+        _plain("/openapi.json", _get(lambda: contract), options),
     ]
 
 

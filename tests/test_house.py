@@ -1,6 +1,7 @@
 """The house rules that no linter knows: sizes, mirror, allow-lists, words."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -114,6 +115,13 @@ def test_paths_of_the_services_table_are_unique() -> None:
     paths = [path for rpc in RPCS for path in rpc.paths]
     assert len(paths) == len(set(paths))
     assert all(path.startswith("/v3/") for path in paths)
+
+
+def test_the_contract_has_the_paths_of_the_services_table() -> None:
+    paths = json.loads((ROOT / "gateway/openapi.json").read_text())["paths"]
+    table = {path: rpc.request is not None for rpc in RPCS for path in rpc.paths}
+    described = {path: "200" in item["post"]["responses"] for path, item in paths.items() if path.startswith("/v3")}
+    assert described == table
 
 
 def test_each_package_has_a_design_note() -> None:
