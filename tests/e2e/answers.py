@@ -1,15 +1,15 @@
 """What is compared of an answer, and the rules by which raftgate leaves etcd 3.5.16's answers everywhere.
 
-An answer is brought into a form that does not depend on the run: ids and term are masked, revisions are
-counted from the one at which the case started, JSON is compared parsed (its order and white space vary
-between builds of etcd), and of the headers only those count that a client can lean on.
+An answer is brought into a form that does not depend on the run: ids, term and sizes are masked, revisions are
+counted from the one at which the case started, hashes are numbered as they come up, JSON is compared parsed (its
+order and white space vary between builds of etcd), and of the headers only those count that a client can lean on.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tests.e2e.case import ANY_TEXT, ANYTHING, Anything, Difference, Expected, Json, Like, Step
 from tests.e2e.client import Reply
@@ -26,19 +26,30 @@ CORS = {
     "access-control-allow-methods": "POST, GET, OPTIONS, PUT, DELETE",
     "access-control-allow-headers": "accept, content-type, authorization",
 }
-IDENTITY = ("cluster_id", "member_id", "raft_term")
-REVISIONS = ("revision", "create_revision", "mod_revision")
+IDENTITY = {
+    "cluster_id": "cluster_id",
+    "member_id": "member_id",
+    "memberID": "member_id",
+    "leader": "member_id",
+    "raft_term": "raft_term",
+    "raftTerm": "raft_term",
+}
+REVISIONS = ("revision", "create_revision", "mod_revision", "compact_revision", "hash_revision")
+COUNTED = ("dbSize", "dbSizeInUse", "raftIndex", "raftAppliedIndex")
+LISTS = ("alarms", "errors")
 LONG_TEXT = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The header of the answer from which a case counts."""
+    """The header of the answer from which a case counts, and the hashes that it has met."""
 
     cluster_id: str
     member_id: str
     raft_term: str
     revision: int
+    is_fresh: bool = False
+    hashes: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +70,23 @@ def comparable(reply: Reply, origin: Origin, step: Step) -> Answer:
         complete = all(reply.headers.get(name) == value for name, value in CORS.items())
         headers["cors"] = reply.headers["access-control-allow-origin"] if complete else "incomplete"
     body = _body(reply, origin) if step.body_compared else None
-    if isinstance(body, str) and not step.lines_ordered:
-        body = "".join(sorted(body.splitlines(keepends=True)))
+    if not step.lines_ordered:
+        body = _in_order(body)
     return Answer(reply.status, headers, body)
+
+
+def _in_order(body: Expected) -> Expected:
+    """Sort what etcd lists in the order of a Go map: the checks of a probe, the alarms that are on."""
+    match body:
+        case str():
+            return "".join(sorted(body.splitlines(keepends=True)))
+        case dict():
+            return {
+                name: sorted(value, key=json.dumps) if name in LISTS and isinstance(value, list) else value
+                for name, value in body.items()
+            }
+        case _:
+            return body
 
 
 def _body(reply: Reply, origin: Origin) -> Expected:
@@ -75,22 +100,35 @@ def _mask(value: Json, origin: Origin, name: str = "") -> Expected:
         case dict():
             return {field: _mask(item, origin, field) for field, item in value.items()}
         case list():
-            return [_mask(item, origin) for item in value]
+            return [_mask(item, origin, name) for item in value]
         case str():
             return _mask_text(value, origin, name)
+        case int() if name == "hash":
+            return f"<hash {origin.hashes.setdefault(value, len(origin.hashes) + 1)}>"
         case _:
             return value
 
 
 def _mask_text(text: str, origin: Origin, name: str) -> str:
-    if name in REVISIONS and int(text) >= origin.revision:
-        return f"+{int(text) - origin.revision}"
-    if name in IDENTITY and text == getattr(origin, name):
+    if name in REVISIONS:
+        return _mask_revision(text, origin, name)
+    if name in IDENTITY and text == getattr(origin, IDENTITY[name]):
+        return f"<{IDENTITY[name]}>"
+    if name in COUNTED and int(text) > 0:
         return f"<{name}>"
+    if name == "errors":
+        return text.replace(f"memberID:{origin.member_id} ", "memberID:<member_id> ")
     if len(text) > LONG_TEXT:
         return f"<{len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
     # Go's protobuf puts a no-break space after "proto:" in some builds, on purpose at random.
     return text.replace("\u00a0", " ")
+
+
+def _mask_revision(text: str, origin: Origin, name: str) -> str:
+    revision = int(text)
+    if name == "compact_revision" and revision <= origin.revision and not origin.is_fresh:
+        return "<earlier>"  # by a case that ran before
+    return f"+{revision - origin.revision}" if revision >= origin.revision else text
 
 
 def usual_headers(status: int) -> dict[str, Expected]:

@@ -20,6 +20,11 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """The id of the member that answers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Like:
     """Stands in an expected answer for every text that the pattern matches wholly."""
 
@@ -31,6 +36,7 @@ class Anything:
     """Stands in an expected answer for what is not compared, be it there or not."""
 
 
+THIS_MEMBER = Member()
 ANY_TEXT = Like(".+")
 ANYTHING = Anything()
 
@@ -62,11 +68,11 @@ class Step:
     body_compared: bool = True
     lines_ordered: bool = True
 
-    def encode(self, base: int) -> bytes | None:
+    def encode(self, base: int, member_id: str) -> bytes | None:
         """Give the body's bytes; revisions in it are counted from `base`."""
         if self.body is None or isinstance(self.body, bytes):
             return self.body
-        return json.dumps(_plain(self.body, base), separators=(",", ":")).encode()
+        return json.dumps(_plain(self.body, base, member_id), separators=(",", ":")).encode()
 
     def differs(self, difference: Difference) -> "Step":
         """Give this step with another answer expected from raftgate."""
@@ -85,30 +91,39 @@ class Step:
         return replace(self, body_compared=False)
 
     def in_any_order(self) -> "Step":
-        """Give this step with the lines of its text sorted before they are compared."""
+        """Give this step with the lines of its text, or its alarms and errors, sorted before they are compared."""
         return replace(self, lines_ordered=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Requests which one server answers in order, starting from a store without keys."""
+    """Requests which one server answers in order, starting from a store without keys.
+
+    `rows` are those of the contract that the case proves (`rows.py`). A `fresh` case gets a server of its own, whose
+    store is at revision 1 and was never compacted. `own_flags` are for raftgate alone.
+    """
 
     name: str
     steps: Sequence[Step]
     flags: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+    fresh: bool = False
+    own_flags: tuple[str, ...] = ()
 
 
-def _plain(value: object, base: int) -> Json:
-    """Turn bytes into base64 and revisions into their numbers."""
+def _plain(value: object, base: int, member_id: str) -> Json:
+    """Turn bytes into base64, revisions into their numbers, and fill in the member's id."""
     match value:
         case bytes():
             return base64.b64encode(value).decode()
         case Revision(offset):
             return str(base + offset)
+        case Member():
+            return member_id
         case Mapping():
-            return {str(name): _plain(item, base) for name, item in value.items()}
+            return {str(name): _plain(item, base, member_id) for name, item in value.items()}
         case list() | tuple():
-            return [_plain(item, base) for item in value]
+            return [_plain(item, base, member_id) for item in value]
         case None | bool() | int() | float() | str():
             return value
         case _:

@@ -15,7 +15,7 @@ def raftgates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     def start(flags: Flags) -> servers.Server:
         return servers.start(servers.raftgate_command(), tmp_path_factory.mktemp("raftgate"), *flags)
 
-    running = Running(start)
+    running = Running(start, takes_own_flags=True)
     yield running
     running.stop()
 

@@ -1,4 +1,4 @@
-"""The four KV requests in short form: keys and values are bytes, every other field is given by its name."""
+"""The requests of KV and Maintenance in short form: keys and values are bytes, other fields go by their names."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +10,12 @@ RANGE = "/v3/kv/range"
 PUT = "/v3/kv/put"
 DELETE_RANGE = "/v3/kv/deleterange"
 TXN = "/v3/kv/txn"
+COMPACTION = "/v3/kv/compaction"
+ALARM = "/v3/maintenance/alarm"
+STATUS = "/v3/maintenance/status"
+DEFRAGMENT = "/v3/maintenance/defragment"
+HASH = "/v3/maintenance/hash"
+HASHKV = "/v3/maintenance/hashkv"
 
 # A range that ends with this byte has no end; one that starts with it as well is the whole store.
 END = b"\0"
@@ -45,6 +51,16 @@ def txn(
 ) -> Step:
     """Run a transaction; parts that are not given are absent."""
     return post(TXN, _txn(compare, success, failure))
+
+
+def compact(revision: object, **fields: object) -> Step:
+    """Compact the history below a revision."""
+    return post(COMPACTION, {"revision": revision, **fields})
+
+
+def alarm(action: object, kind: object = None, member: object = None) -> Step:
+    """List, raise or take back alarms; what is None is absent."""
+    return post(ALARM, _given(action=action, alarm=kind, memberID=member))
 
 
 def op_get(key: bytes, range_end: bytes | None = None, **fields: object) -> Op:

@@ -1,13 +1,14 @@
 """Runs cases against servers and gives the answers in comparable form."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.e2e.answers import Answer, Origin, comparable
 from tests.e2e.case import Case, Step
 from tests.e2e.client import Client
-from tests.e2e.rpc import DELETE_RANGE
+from tests.e2e.rpc import ALARM, DELETE_RANGE
 from tests.e2e.servers import Server
 
 Flags = tuple[str, ...]
@@ -15,32 +16,63 @@ Flags = tuple[str, ...]
 EVERYTHING = b'{"key":"AA==","range_end":"AA=="}'
 
 
-def clear(client: Client) -> Origin:
+def clear(client: Client, *, is_fresh: bool = False) -> Origin:
     """Delete every key; the answer's header says from where revisions are counted."""
     reply = client.send("POST", DELETE_RANGE, EVERYTHING, {})
     assert reply.status == 200, reply
     header = json.loads(reply.body)["header"]
-    return Origin(header["cluster_id"], header["member_id"], header["raft_term"], int(header["revision"]))
+    assert not is_fresh or header["revision"] == "1", header
+    return Origin(header["cluster_id"], header["member_id"], header["raft_term"], int(header["revision"]), is_fresh)
 
 
-def run(client: Client, case: Case, *, real_etcd: bool) -> Iterator[tuple[Step, Answer | None]]:
+def disarm(client: Client) -> None:
+    """Take back every alarm: what one case raises would refuse the next one's writes."""
+    for alarm in json.loads(client.send("POST", ALARM, b"{}", {}).body).get("alarms", []):
+        body = json.dumps({"action": "DEACTIVATE", **alarm}).encode()
+        reply = client.send("POST", ALARM, body, {})
+        assert reply.status == 200, reply
+
+
+def run(client: Client, case: Case, *, real_etcd: bool) -> Generator[tuple[Step, Answer | None]]:
     """Send a case's steps in order and give each with its answer; None where etcd must not get the step."""
-    origin = clear(client)
-    for step in case.steps:
-        if real_etcd and not step.sent_to_etcd:
-            yield step, None
-            continue
-        reply = client.send(step.method, step.path, step.encode(origin.revision), step.headers)
-        yield step, comparable(reply, origin, step)
+    origin = clear(client, is_fresh=case.fresh)
+    try:
+        for step in case.steps:
+            if real_etcd and not step.sent_to_etcd:
+                yield step, None
+                continue
+            body = step.encode(origin.revision, origin.member_id)
+            yield step, comparable(client.send(step.method, step.path, body, step.headers), origin, step)
+    finally:
+        if any(step.path == ALARM for step in case.steps):
+            disarm(client)
 
 
 @dataclass
 class Running:
-    """Servers of one program by their extra flags, with a connection each; started at their first use."""
+    """Servers of one program by their extra flags, with a connection each; started at their first use.
+
+    `takes_own_flags` tells whether the program is raftgate.
+    """
 
     start: Callable[[Flags], Server]
+    takes_own_flags: bool = False
     started: dict[Flags, tuple[Server, Client]] = field(default_factory=dict)
     failed: dict[Flags, AssertionError] = field(default_factory=dict)
+
+    @contextmanager
+    def serving(self, case: Case) -> Iterator[tuple[Server, Client]]:
+        """Give the server that a case is for; a fresh one ends with the case."""
+        flags = (*case.flags, *case.own_flags) if self.takes_own_flags else case.flags
+        if not case.fresh:
+            yield self.with_flags(*flags)
+            return
+        server, client = self._start(flags)
+        try:
+            yield server, client
+        finally:
+            client.close()
+            server.process.kill()
 
     def with_flags(self, *flags: str) -> tuple[Server, Client]:
         """Give the server with these flags, anew if it has ended; one that did not start is not tried again."""

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.answers import Answer, Origin, comparable, expected_of_raftgate, mismatches, usual_headers
-from tests.e2e.case import ANY_TEXT, ANYTHING, Difference, Expected, Like, Step, refused
+from tests.e2e.case import ANY_TEXT, ANYTHING, THIS_MEMBER, Difference, Expected, Like, Revision, Step, refused
 from tests.e2e.client import Reply
 
 ORIGIN = Origin("11", "22", "2", 40)
@@ -35,6 +35,46 @@ def test_ids_term_and_revisions_are_masked() -> None:
         "raft_term": "<raft_term>",
     }
     assert answer == Answer(200, usual_headers(200), {"header": header, "kvs": [{"mod_revision": "+1"}]})
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        ('{"memberID":"22"}', {"memberID": "<member_id>"}),
+        ('{"memberID":"7"}', {"memberID": "7"}),
+        ('{"leader":"22","raftTerm":"2"}', {"leader": "<member_id>", "raftTerm": "<raft_term>"}),
+        ('{"dbSize":"20480","raftIndex":"0"}', {"dbSize": "<dbSize>", "raftIndex": "0"}),
+        ('{"errors":["memberID:22 alarm:NOSPACE "]}', {"errors": ["memberID:<member_id> alarm:NOSPACE "]}),
+        ('{"errors":["memberID:221 alarm:NOSPACE "]}', {"errors": ["memberID:221 alarm:NOSPACE "]}),
+        ('{"hash":5,"hash_revision":"41"}', {"hash": "<hash 1>", "hash_revision": "+1"}),
+        ('[{"hash":5},{"hash":6},{"hash":5}]', [{"hash": "<hash 1>"}, {"hash": "<hash 2>"}, {"hash": "<hash 1>"}]),
+        ('{"hash":"5"}', {"hash": "5"}),
+        ('{"compact_revision":"41"}', {"compact_revision": "+1"}),
+        ('{"compact_revision":"40"}', {"compact_revision": "<earlier>"}),
+        ('{"compact_revision":"-1"}', {"compact_revision": "<earlier>"}),
+    ],
+)
+def test_what_depends_on_the_run_is_masked(text: str, body: Expected) -> None:
+    origin = Origin("11", "22", "2", 40)
+    assert comparable(Reply(200, HEADERS, text.encode()), origin, STEP).body == body
+
+
+def test_a_fresh_store_shows_that_it_was_never_compacted() -> None:
+    origin = Origin("11", "22", "2", 1, is_fresh=True)
+    assert comparable(Reply(200, HEADERS, b'{"compact_revision":"-1"}'), origin, STEP).body == {
+        "compact_revision": "-1"
+    }
+
+
+def test_revisions_and_the_members_id_are_filled_in() -> None:
+    body = {"revision": Revision(2), "memberID": THIS_MEMBER, "list": [{"key": b"foo"}]}
+    assert Step("POST", "/", body).encode(40, "22") == b'{"revision":"42","memberID":"22","list":[{"key":"Zm9v"}]}'
+
+
+def test_alarms_are_sorted_on_demand() -> None:
+    body = b'{"alarms":[{"memberID":"9"},{"memberID":"7"}],"kvs":["b","a"]}'
+    answer = comparable(Reply(200, HEADERS, body), ORIGIN, STEP.in_any_order())
+    assert answer.body == {"alarms": [{"memberID": "7"}, {"memberID": "9"}], "kvs": ["b", "a"]}
 
 
 def test_a_foreign_id_shows() -> None:

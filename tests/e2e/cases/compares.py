@@ -27,34 +27,56 @@ def _results(key: bytes, target: object, name: str, *values: object) -> list[Ste
 
 
 CASES = [
-    Case("version", [*STORE, *_results(b"k", "VERSION", "version", 1, 2, 3)]),
+    Case("version", [*STORE, *_results(b"k", "VERSION", "version", 1, 2, 3)], rows=("kv-5.2-left",)),
     Case(
-        "create_revision", [*STORE, *_results(b"k", "CREATE", "create_revision", Revision(0), Revision(1), Revision(2))]
+        "create_revision",
+        [*STORE, *_results(b"k", "CREATE", "create_revision", Revision(0), Revision(1), Revision(2))],
+        rows=("kv-5.2-left",),
     ),
-    Case("mod_revision", [*STORE, *_results(b"k", "MOD", "mod_revision", Revision(2), Revision(3), Revision(4))]),
-    Case("value", [*STORE, *_results(b"k", "VALUE", "value", b"l", b"m", b"n")]),
+    Case(
+        "mod_revision",
+        [*STORE, *_results(b"k", "MOD", "mod_revision", Revision(2), Revision(3), Revision(4))],
+        rows=("kv-5.2-left",),
+    ),
+    Case("value", [*STORE, *_results(b"k", "VALUE", "value", b"l", b"m", b"n")], rows=("kv-5.2-left",)),
     Case("value is bytes", [*STORE, *_results(b"k", "VALUE", "value", b"", b"m\0", b"\xff", b"M")]),
-    Case("lease", [*STORE, *_results(b"k", "LEASE", "lease", -1, 0, 1)]),
+    Case("lease", [*STORE, *_results(b"k", "LEASE", "lease", -1, 0, 1)], rows=("kv-5.2-left",)),
     Case("an empty value", [*STORE, *_results(b"empty", "VALUE", "value", b"", b"a")]),
     Case(
         "negative numbers",
         [*STORE, *_results(b"k", "VERSION", "version", -1), *_results(b"x", "MOD", "mod_revision", -1)],
     ),
-    Case("missing key: version", [*STORE, *_results(b"x", "VERSION", "version", 0, 1)]),
-    Case("missing key: create_revision", [*STORE, *_results(b"x", "CREATE", "create_revision", 0, 1)]),
-    Case("missing key: mod_revision", [*STORE, *_results(b"x", "MOD", "mod_revision", 0, 1)]),
-    Case("missing key: lease", [*STORE, *_results(b"x", "LEASE", "lease", 0, 1)]),
-    Case("missing key: value never holds", [*STORE, *_results(b"x", "VALUE", "value", b"", b"a")]),
+    Case(
+        "missing key: version", [*STORE, *_results(b"x", "VERSION", "version", 0, 1)], rows=("kv-5.2-missing-number",)
+    ),
+    Case(
+        "missing key: create_revision",
+        [*STORE, *_results(b"x", "CREATE", "create_revision", 0, 1)],
+        rows=("kv-5.2-missing-number",),
+    ),
+    Case(
+        "missing key: mod_revision",
+        [*STORE, *_results(b"x", "MOD", "mod_revision", 0, 1)],
+        rows=("kv-5.2-missing-number",),
+    ),
+    Case("missing key: lease", [*STORE, *_results(b"x", "LEASE", "lease", 0, 1)], rows=("kv-5.2-missing-number",)),
+    Case(
+        "missing key: value never holds",
+        [*STORE, *_results(b"x", "VALUE", "value", b"", b"a")],
+        rows=("kv-5.2-missing-value",),
+    ),
     Case(
         "range: holds for every key",
         [
             *STORE,
             *_each([check(b"n/", "VERSION", result, version=1, range_end=b"n0") for result in RESULTS]),
         ],
+        rows=("kv-5.2-range",),
     ),
     Case(
         "range: one key breaks it",
         [*STORE, *_each([check(b"n/", "VALUE", result, value=b"x", range_end=b"n0") for result in RESULTS])],
+        rows=("kv-5.2-range",),
     ),
     Case(
         "range: no end",
@@ -84,6 +106,7 @@ CASES = [
                 ]
             ),
         ],
+        rows=("kv-5.2-range",),
     ),
     Case(
         "range: end not after key",
@@ -116,6 +139,7 @@ CASES = [
                 ]
             ),
         ],
+        rows=("kv-5.2-other-field",),
     ),
     Case(
         "no value at all",
@@ -133,8 +157,9 @@ CASES = [
                 ]
             ),
         ],
+        rows=("kv-5.2-no-value",),
     ),
-    Case("a key alone", [*STORE, *_each([check(b"k"), check(b"x")])]),
+    Case("a key alone", [*STORE, *_each([check(b"k"), check(b"x")])], rows=("kv-5.2-key-alone",)),
     Case(
         "defaults are VERSION and EQUAL",
         [
@@ -156,6 +181,7 @@ CASES = [
             *_each([check(b"k", 99, result, version=7) for result in RESULTS]),
             *_each([check(b"x", 99, result, version=7) for result in RESULTS]),
         ],
+        rows=("kv-5.2-unknown-target",),
     ),
     Case("unknown target of a range", [*STORE, *_each([check(b"n/", -1, r, range_end=b"n0") for r in RESULTS])]),
     Case(
@@ -173,6 +199,7 @@ CASES = [
                 ]
             ),
         ],
+        rows=("kv-5.2-unknown-result",),
     ),
     Case(
         "numbers of targets and results",
@@ -188,6 +215,7 @@ CASES = [
                 ]
             ),
         ],
+        rows=("kv-5.2-enums",),
     ),
     Case(
         "unknown names count as the default",

@@ -45,7 +45,7 @@ def _each(method: str, *paths: str) -> list[Step]:
 
 
 CASES = [
-    Case("health", _each("GET", "/health", "/health?", "/health?x=y")),
+    Case("health", _each("GET", "/health", "/health?", "/health?x=y"), rows=("http-1-health",)),
     Case(
         "health, serializable",
         _each("GET", "/health?serializable=true", "/health?serializable=1", "/health?serializable="),
@@ -53,6 +53,7 @@ CASES = [
     Case(
         "health, alarms left out",
         _each("GET", "/health?exclude=NOSPACE", "/health?exclude=NOSPACE&exclude=CORRUPT", "/health?exclude=FOO"),
+        rows=("http-1-health-exclude",),
     ),
     Case(
         "livez",
@@ -64,6 +65,7 @@ CASES = [
             "/livez?exclude=serializable_read",
             "/livez?exclude=x",
         ),
+        rows=("http-1-livez", "http-1-livez-checks"),
     ),
     Case(
         "checks left out in words",
@@ -76,12 +78,18 @@ CASES = [
                 "/readyz?verbose&exclude=non_learner",
             )
         ],
+        rows=("http-1-livez", "http-1-probe-verbose"),
     ),
     Case(
         "readyz",
         _each("GET", "/readyz", "/readyz?exclude=data_corruption", "/readyz?exclude=data_corruption&exclude=x"),
+        rows=("http-1-livez",),
     ),
-    Case("readyz in words", [Step("GET", "/readyz?verbose").in_any_order().differs(LEARNER_CHECK)]),
+    Case(
+        "readyz in words",
+        [Step("GET", "/readyz?verbose").in_any_order().differs(LEARNER_CHECK)],
+        rows=("http-1-readyz-checks", "http-1-probe-verbose"),
+    ),
     Case(
         "one check",
         _each(
@@ -91,25 +99,40 @@ CASES = [
             "/readyz/serializable_read",
             "/readyz/linearizable_read",
         ),
+        rows=("http-1-one-check",),
     ),
     Case("one check in words", _each("GET", "/livez/serializable_read?verbose", "/readyz/data_corruption?verbose")),
     Case("the check that 3.6 adds", [Step("GET", "/readyz/non_learner").differs(LEARNER_ALONE)]),
     Case(
         "an unknown check",
         _each("GET", "/livez/x", "/readyz/x", "/livez/linearizable_read", "/livez/", "/readyz/", "/health/x"),
+        rows=("http-1-one-check",),
     ),
-    Case("health by HEAD", _each("HEAD", "/health", "/livez", "/readyz", "/version", "/livez/serializable_read")),
-    Case("health by POST", _each("POST", "/health", "/livez", "/readyz", "/version", "/readyz/data_corruption")),
+    Case(
+        "health by HEAD",
+        _each("HEAD", "/health", "/livez", "/readyz", "/version", "/livez/serializable_read"),
+        rows=("http-1-plain-method",),
+    ),
+    Case(
+        "health by POST",
+        _each("POST", "/health", "/livez", "/readyz", "/version", "/readyz/data_corruption"),
+        rows=("http-1-plain-method",),
+    ),
     Case(
         "health by PUT and DELETE", [*_each("PUT", "/health"), *_each("DELETE", "/version"), *_each("PATCH", "/livez")]
     ),
     Case("a slash at the end", _each("GET", "/health/", "/version/", "/metrics/")),
-    Case("version", [Step("GET", "/version").differs(VERSION), Step("GET", "/version?x=y").differs(VERSION)]),
-    Case("metrics", [_metrics("GET"), _metrics("GET", "/metrics?x=y")]),
-    Case("metrics by HEAD", [_metrics("HEAD")]),
+    Case(
+        "version",
+        [Step("GET", "/version").differs(VERSION), Step("GET", "/version?x=y").differs(VERSION)],
+        rows=("http-1-version",),
+    ),
+    Case("metrics", [_metrics("GET"), _metrics("GET", "/metrics?x=y")], rows=("http-1-metrics",)),
+    Case("metrics by HEAD", [_metrics("HEAD")], rows=("http-1-plain-method",)),
     Case(
         "metrics compressed",
         [_metrics("GET", Accept_Encoding="gzip"), _metrics("GET", Accept_Encoding="br, gzip;q=0.5")],
+        rows=("http-1-metrics",),
     ),
     Case(
         "one check left out",
@@ -120,17 +143,27 @@ CASES = [
             "/readyz/data_corruption?verbose&exclude=serializable_read",
         ),
     ),
-    Case("debug vars", [step.without_body() for step in _each("GET", "/debug/vars", "/debug/vars?x=y")]),
+    Case(
+        "debug vars",
+        [step.without_body() for step in _each("GET", "/debug/vars", "/debug/vars?x=y")],
+        rows=("http-1-debug-vars",),
+    ),
     Case("debug vars by another method", [*_each("POST", "/debug/vars"), *_each("HEAD", "/debug/vars")]),
-    Case("what --enable-pprof would open", _each("GET", "/debug/pprof/", "/debug/requests", "/debug")),
+    Case(
+        "what --enable-pprof would open",
+        _each("GET", "/debug/pprof/", "/debug/requests", "/debug"),
+        rows=("http-1-debug-vars",),
+    ),
     Case(
         "no token is looked at",
         [Step("GET", path, None, {"Authorization": "x"}) for path in ("/health", "/livez", "/readyz")],
+        rows=("http-1-no-token",),
     ),
+    Case("no alarms", [post(ALARM, b'{"action":"GET"}'), post(ALARM, b"{}"), put(b"a")], rows=("http-1-path-alarm",)),
     Case(
-        "no alarms",
-        [post(ALARM, b'{"action":"GET"}'), post(ALARM, b"{}"), put(b"a")],
+        "an alarm action that is none",
+        [post(ALARM, b'{"action":9}').never_to_etcd(UNKNOWN_ACTION), post(ALARM)],
+        rows=("http-8-alarm-action",),
     ),
-    Case("an alarm action that is none", [post(ALARM, b'{"action":9}').never_to_etcd(UNKNOWN_ACTION), post(ALARM)]),
     Case("no alarms of one kind", [post(ALARM, b'{"action":"GET","alarm":"NOSPACE"}')]),
 ]

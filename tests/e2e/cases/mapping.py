@@ -24,13 +24,22 @@ def _bodies(path: str, *bodies: str) -> list[Step]:
 
 
 NUMBERS = [
-    Case("int64 as number and string", [*STORE, *_ranges('"limit":1', '"limit":"1"', '"limit":"-1"', '"limit":-1')]),
+    Case(
+        "int64 as number and string",
+        [*STORE, *_ranges('"limit":1', '"limit":"1"', '"limit":"-1"', '"limit":-1')],
+        rows=("http-2-int64",),
+    ),
     Case(
         "int64 with a point or exponent",
         [*STORE, *_ranges('"limit":1.0', '"limit":1e0', '"limit":"1e0"', '"limit":10e-1')],
+        rows=("http-2-int64",),
     ),
     Case("int64 in a string with a point", [*STORE, *_ranges('"limit":"1.0"', '"limit":"2.00"', '"limit":"1E0"')]),
-    Case("int64 with a fraction", [*STORE, *_ranges('"limit":1.5', '"limit":"1.5"', '"limit":1e-1')]),
+    Case(
+        "int64 with a fraction",
+        [*STORE, *_ranges('"limit":1.5', '"limit":"1.5"', '"limit":1e-1')],
+        rows=("http-2-int64", "http-2-body-fraction"),
+    ),
     Case(
         "int64 that is no number",
         [*STORE, *_ranges('"limit":"abc"', '"limit":""', '"limit":" 1"', '"limit":"1 "', '"limit":"0x1"')],
@@ -44,6 +53,7 @@ NUMBERS = [
                 '"limit":9223372036854775807', '"limit":"-9223372036854775808"', '"limit":9.223372036854775807e18'
             ),
         ],
+        rows=("http-2-int64",),
     ),
     Case(
         "int64 out of bounds",
@@ -51,6 +61,7 @@ NUMBERS = [
             *STORE,
             *_ranges('"limit":9223372036854775808', '"limit":"-9223372036854775809"', '"limit":1e19', '"limit":1e400'),
         ],
+        rows=("http-2-int64",),
     ),
     Case(
         "int64 in odd spellings",
@@ -71,11 +82,15 @@ NUMBERS = [
 ]
 
 BYTES = [
-    Case("bytes with padding", [*STORE, *_keys('"Zm9v"', '"Zw=="', '"YQ=="')]),
-    Case("bytes without padding", [*STORE, *_keys('"Zw"', '"YQ"', '"Zm9"')]),
-    Case("bytes in both alphabets", [*STORE, *_keys('"/+8="', '"_-8="', '"/+8"', '"_-8"')]),
+    Case("bytes with padding", [*STORE, *_keys('"Zm9v"', '"Zw=="', '"YQ=="')], rows=("http-2-bytes",)),
+    Case("bytes without padding", [*STORE, *_keys('"Zw"', '"YQ"', '"Zm9"')], rows=("http-2-bytes",)),
+    Case("bytes in both alphabets", [*STORE, *_keys('"/+8="', '"_-8="', '"/+8"', '"_-8"')], rows=("http-2-bytes",)),
     Case("bytes in mixed alphabets", [*STORE, *_keys('"/-8="', '"_+8="')]),
-    Case("bytes with a line break", [*STORE, *_keys('"Zm\\n9v"', '"Zm9v\\n"', '"Zm\\r\\n9v"', '"Z\\ng=="')]),
+    Case(
+        "bytes with a line break",
+        [*STORE, *_keys('"Zm\\n9v"', '"Zm9v\\n"', '"Zm\\r\\n9v"', '"Z\\ng=="')],
+        rows=("http-2-bytes",),
+    ),
     Case("bytes with a space", [*STORE, *_keys('"Zm 9v"', '" Zm9v"', '"Zm9v\\t"')]),
     Case(
         "bytes with wrong padding",
@@ -84,8 +99,12 @@ BYTES = [
     Case("bytes too short", [*STORE, *_keys('"Z"', '"Zm9vZ"')]),
     Case("bytes with padding inside", [*STORE, *_keys('"Zg==Zm9v"', '"Z=g="')]),
     Case("bytes with stray bits", [*STORE, *_keys('"YR=="', '"YX=="', '"YR"', '"Zm9"')]),
-    Case("bytes that are not base64", [*STORE, *_keys('"!!!!"', '"Zm9v!"', '"\u00e9\u00e9\u00e9\u00e9"', '"foo:"')]),
-    Case("bytes of another type", [*STORE, *_keys("1", "true", "[]", "{}", '["Zm9v"]')]),
+    Case(
+        "bytes that are not base64",
+        [*STORE, *_keys('"!!!!"', '"Zm9v!"', '"\u00e9\u00e9\u00e9\u00e9"', '"foo:"')],
+        rows=("http-2-body-bytes",),
+    ),
+    Case("bytes of another type", [*STORE, *_keys("1", "true", "[]", "{}", '["Zm9v"]')], rows=("http-2-body-bytes",)),
     Case("bytes written in escapes", [*STORE, *_keys('"\\u005am9v"', '"\\/+8="', '"Zm9\\u0076"')]),
     Case("empty bytes", [*_bodies(PUT, '{"key":"","value":""}', '{"key":"Zm9v","value":""}'), get(b"foo")]),
 ]
@@ -97,15 +116,22 @@ ENUMS = [
             *STORE,
             *_ranges('"sort_order":"DESCEND"', '"sort_order":"NONE"', '"sort_target":"VALUE","sort_order":"ASCEND"'),
         ],
+        rows=("http-2-enum",),
     ),
     Case(
-        "enum by number", [*STORE, *_ranges('"sort_order":2', '"sort_order":0', '"sort_order":2.0', '"sort_order":2e0')]
+        "enum by number",
+        [*STORE, *_ranges('"sort_order":2', '"sort_order":0', '"sort_order":2.0', '"sort_order":2e0')],
+        rows=("http-2-enum",),
     ),
     Case(
-        "enum by an unknown name", [*STORE, *_ranges('"sort_order":"descend"', '"sort_order":"FOO"', '"sort_order":""')]
+        "enum by an unknown name",
+        [*STORE, *_ranges('"sort_order":"descend"', '"sort_order":"FOO"', '"sort_order":""')],
+        rows=("http-2-enum",),
     ),
     Case(
-        "enum by a number in a string", [*STORE, *_ranges('"sort_order":"2"', '"sort_target":"4"', '"sort_order":"99"')]
+        "enum by a number in a string",
+        [*STORE, *_ranges('"sort_order":"2"', '"sort_target":"4"', '"sort_order":"99"')],
+        rows=("http-2-enum",),
     ),
     Case("enum of another type", [*STORE, *_ranges('"sort_order":true', '"sort_order":[2]', '"sort_order":{}')]),
     Case(
@@ -118,9 +144,13 @@ ENUMS = [
 ]
 
 BOOLEANS = [
-    Case("bool", [*STORE, *_ranges('"keys_only":true', '"keys_only":false')]),
-    Case("bool in a string", [*STORE, *_ranges('"keys_only":"true"', '"keys_only":"false"', '"keys_only":""')]),
-    Case("bool as a number", [*STORE, *_ranges('"keys_only":1', '"keys_only":0')]),
+    Case("bool", [*STORE, *_ranges('"keys_only":true', '"keys_only":false')], rows=("http-2-bool",)),
+    Case(
+        "bool in a string",
+        [*STORE, *_ranges('"keys_only":"true"', '"keys_only":"false"', '"keys_only":""')],
+        rows=("http-2-bool", "http-2-body-bool"),
+    ),
+    Case("bool as a number", [*STORE, *_ranges('"keys_only":1', '"keys_only":0')], rows=("http-2-bool",)),
     Case("bool of another type", [*STORE, *_ranges('"keys_only":[]', '"keys_only":{}', '"keysOnly":[true]')]),
     Case("bool in another spelling", [*STORE, *_ranges('"keys_only":True', '"keys_only":TRUE', '"keys_only":yes')]),
 ]
@@ -129,6 +159,7 @@ NULLS = [
     Case(
         "null for a scalar",
         [*STORE, *_ranges('"limit":null', '"keys_only":null', '"sort_order":null', '"min_mod_revision":null')],
+        rows=("http-2-null",),
     ),
     Case("null for bytes", [*STORE, *_keys("null"), *_bodies(RANGE, '{"key":"YQ==","range_end":null}')]),
     Case(
@@ -139,9 +170,12 @@ NULLS = [
     Case(
         "null for a message",
         [*_bodies(TXN, '{"success":[{"request_range":null}]}', '{"success":[{"request_txn":null}]}')],
+        rows=("http-2-null",),
     ),
     Case(
-        "null in a list", [*_bodies(TXN, '{"compare":[null]}', '{"failure":[null]}', '{"success":[null]}'), get(b"foo")]
+        "null in a list",
+        [*_bodies(TXN, '{"compare":[null]}', '{"failure":[null]}', '{"success":[null]}'), get(b"foo")],
+        rows=("http-2-null", "http-8-null-op"),
     ),
     Case(
         "null for a compare's value",
@@ -156,6 +190,7 @@ NAMES = [
             *STORE,
             *_bodies(RANGE, '{"key":"AA==","rangeEnd":"AA==","sortOrder":"DESCEND","keysOnly":true,"countOnly":false}'),
         ],
+        rows=("http-2-field-names",),
     ),
     Case(
         "camelCase in a txn",
@@ -168,10 +203,12 @@ NAMES = [
                 '{"requestDeleteRange":{"key":"Zw==","rangeEnd":"aA==","prevKv":true}},{"requestTxn":{"success":[]}}]}',
             ),
         ],
+        rows=("http-2-field-names",),
     ),
     Case(
         "another case of a name is unknown",
         [*STORE, *_bodies(RANGE, '{"Key":"Zm9v"}', '{"KEY":"Zm9v"}'), *_ranges('"Limit":1', '"limit_":1')],
+        rows=("http-2-field-names",),
     ),
     Case(
         "mixed forms of a name are unknown",
@@ -184,10 +221,12 @@ NAMES = [
     Case(
         "unknown fields",
         [*STORE, *_ranges('"foo":1', '"foo":"x"', '"foo":[1,{"a":null}]', '"foo":{"key":"!!"}', '"foo":null', '"":1')],
+        rows=("http-2-unknown",),
     ),
     Case(
         "unknown fields further down",
         [*STORE, *_bodies(TXN, '{"success":[{"request_range":{"key":"Zm9v","x":[]},"y":{}}],"z":1}')],
+        rows=("http-2-unknown",),
     ),
     Case("an unknown field twice", [*STORE, *_ranges('"foo":1,"foo":2', '"foo":{"a":1,"a":2}')]),
     Case("no field of the message but others", [*STORE, *_bodies(RANGE, '{"foo":"bar"}', '{"header":{}}')]),
@@ -195,8 +234,16 @@ NAMES = [
 ]
 
 DUPLICATES = [
-    Case("a field twice", [*STORE, *_bodies(RANGE, '{"key":"Zm9v","key":"YQ=="}', '{"key":"Zm9v","key":"Zm9v"}')]),
-    Case("a field twice in both forms", [*STORE, *_ranges('"rangeEnd":"AA=="', '"keys_only":true,"keysOnly":true')]),
+    Case(
+        "a field twice",
+        [*STORE, *_bodies(RANGE, '{"key":"Zm9v","key":"YQ=="}', '{"key":"Zm9v","key":"Zm9v"}')],
+        rows=("http-2-duplicate", "http-2-body-duplicate"),
+    ),
+    Case(
+        "a field twice in both forms",
+        [*STORE, *_ranges('"rangeEnd":"AA=="', '"keys_only":true,"keysOnly":true')],
+        rows=("http-2-duplicate",),
+    ),
     Case(
         "a field twice, once null", [*STORE, *_bodies(RANGE, '{"key":null,"key":"Zm9v"}', '{"key":"Zm9v","key":null}')]
     ),
@@ -215,6 +262,7 @@ ONEOFS = [
     Case(
         "two operations in one",
         [*_bodies(TXN, '{"success":[{"request_put":{"key":"Zm9v"},"request_range":{"key":"Zm9v"}}]}'), get(b"foo")],
+        rows=("http-2-oneof", "http-2-body-oneof"),
     ),
     Case(
         "two operations, one null",
@@ -228,7 +276,11 @@ ONEOFS = [
         "an operation twice",
         [*_bodies(TXN, '{"success":[{"request_put":{"key":"Zm9v"},"request_put":{"key":"YQ=="}}]}'), get(b"foo")],
     ),
-    Case("two values of a compare", [*_bodies(TXN, '{"compare":[{"key":"Zm9v","version":1,"mod_revision":1}]}')]),
+    Case(
+        "two values of a compare",
+        [*_bodies(TXN, '{"compare":[{"key":"Zm9v","version":1,"mod_revision":1}]}')],
+        rows=("http-2-oneof",),
+    ),
     Case("two values of a compare at 0", [*_bodies(TXN, '{"compare":[{"key":"Zm9v","version":0,"value":""}]}')]),
     Case(
         "two values of a compare, one null",

@@ -39,11 +39,11 @@ def _each(method: str, *paths: str, body: bytes | None = None) -> list[Step]:
 
 
 CASES = [
-    Case("GET", _each("GET", *KV)),
-    Case("PUT", [*_each("PUT", *KV, body=FOO), get_all()]),
-    Case("DELETE", [*STORE, *_each("DELETE", *KV, body=FOO), get_all()]),
+    Case("GET", _each("GET", *KV), rows=("http-1-method", "http-4-body")),
+    Case("PUT", [*_each("PUT", *KV, body=FOO), get_all()], rows=("http-1-method",)),
+    Case("DELETE", [*STORE, *_each("DELETE", *KV, body=FOO), get_all()], rows=("http-1-method",)),
     Case("PATCH", _each("PATCH", *KV, body=FOO)),
-    Case("HEAD", _each("HEAD", *KV)),
+    Case("HEAD", _each("HEAD", *KV), rows=("http-1-head",)),
     Case(
         "other methods",
         [
@@ -58,14 +58,20 @@ CASES = [
     Case(
         "the query is not looked at",
         [*STORE, post(f"{RANGE}?key=YQ==", FOO), post(f"{RANGE}?key=Zm9v"), post(f"{RANGE}?", FOO)],
+        rows=("http-1-query",),
     ),
     Case("a query that is none", [*STORE, post(f"{RANGE}?%zz=%", FOO), post(f"{RANGE}?a;b&&=", FOO)]),
-    Case("OPTIONS on an RPC", _each("OPTIONS", *KV)),
+    Case("OPTIONS on an RPC", _each("OPTIONS", *KV), rows=("http-1-options",)),
     Case(
         "OPTIONS elsewhere",
         _each("OPTIONS", "/", "/health", "/version", "/metrics", "/nothing", "/v3/nothing", "/v2/keys"),
+        rows=("http-1-options",),
     ),
-    Case("unknown below /v3", _each("POST", "/v3/nothing", "/v3/kv/nothing", "/v3/kv", "/v3/", "/v3/kv/", body=b"{}")),
+    Case(
+        "unknown below /v3",
+        _each("POST", "/v3/nothing", "/v3/kv/nothing", "/v3/kv", "/v3/", "/v3/kv/", body=b"{}"),
+        rows=("http-1-unknown-v3", "http-4-body"),
+    ),
     Case("unknown below /v3 by GET", _each("GET", "/v3/nothing", "/v3/kv", "/v3/")),
     Case(
         "unknown below /v3 by other methods",
@@ -75,18 +81,32 @@ CASES = [
     Case(
         "unknown elsewhere",
         _each("GET", "/", "/nothing", "/v2/keys", "/v2/members", "/v1", "/v3x/kv/range", "/favicon.ico"),
+        rows=("http-1-unknown",),
     ),
     Case("unknown elsewhere by POST", _each("POST", "/", "/nothing", "/v2/keys/a", "/kv/range", body=FOO)),
     Case("unknown elsewhere by HEAD", _each("HEAD", "/", "/nothing")),
-    Case("/v3alpha", _each("POST", "/v3alpha/kv/range", "/v3alpha/", body=FOO)),
+    Case("/v3alpha", _each("POST", "/v3alpha/kv/range", "/v3alpha/", body=FOO), rows=("http-1-v3beta",)),
     Case(
         "/v3beta",
         [*STORE, *_each("POST", "/v3beta/kv/range", "/v3beta/kv/put", body=FOO), *_each("GET", "/v3beta/kv/range")],
+        rows=("http-1-v3beta",),
     ),
     Case("unknown below /v3beta", _each("POST", "/v3beta/nothing", "/v3beta/", "/v3beta", body=FOO)),
-    Case("a slash at the end", [*STORE, *_each("POST", *(f"{path}/" for path in KV), body=FOO), get_all()]),
-    Case("two slashes", [*STORE, *_each("POST", "//v3/kv/range", "/v3//kv/range", "/v3/kv//range", body=FOO)]),
-    Case("two slashes by GET", _each("GET", "//health", "//v3/kv/range", "/v3/kv//range", "//nothing")),
+    Case(
+        "a slash at the end",
+        [*STORE, *_each("POST", *(f"{path}/" for path in KV), body=FOO), get_all()],
+        rows=("http-1-trailing-slash",),
+    ),
+    Case(
+        "two slashes",
+        [*STORE, *_each("POST", "//v3/kv/range", "/v3//kv/range", "/v3/kv//range", body=FOO)],
+        rows=("http-1-double-slash",),
+    ),
+    Case(
+        "two slashes by GET",
+        _each("GET", "//health", "//v3/kv/range", "/v3/kv//range", "//nothing"),
+        rows=("http-1-double-slash",),
+    ),
     Case("two slashes and a query", _each("POST", "/v3//kv/range?a=b&c", body=FOO)),
     Case(
         "dots",
@@ -108,6 +128,7 @@ CASES = [
     Case(
         "aliases that do not exist",
         _each("POST", "/v3/kv/lease/grant", "/v3/kv/lease/keepalive", "/v3/kv/lease", body=b"{}"),
+        rows=("http-1-unknown-v3",),
     ),
     Case(
         "the old name of put and delete", _each("POST", "/v3/kv/delete", "/v3/kv/get", "/v3/range", "/v3/put", body=FOO)

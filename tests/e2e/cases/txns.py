@@ -1,5 +1,7 @@
 """Shape and evaluation of a txn, duplicate keys, order of errors, pre-check, read-only txns: kv.md section 5."""
 
+from dataclasses import replace
+
 from tests.e2e.case import Case, Revision, refused
 from tests.e2e.rpc import END, TXN, check, get, get_all, op_delete, op_get, op_put, op_txn, post, put, txn
 
@@ -20,19 +22,42 @@ MISSING = [check(b"nothing", version=0)]
 NEVER = [check(b"nothing", version=1)]
 
 SHAPE = [
-    Case("empty", [*STORE, post(TXN), txn(success=[]), txn(compare=[], success=[], failure=[])]),
-    Case("empty, not succeeded", [*STORE, txn(NEVER), txn(NEVER, [op_put(b"a")])]),
-    Case("one put", [txn(success=[op_put(b"x", b"1")]), get(b"x")]),
-    Case("put, range, delete", [txn(success=[op_put(b"x", b"1"), op_get(b"x"), op_delete(b"none")]), get(b"x")]),
-    Case("revisions of the answers", [*STORE, txn(success=[op_get(b"a"), op_put(b"a", b"9"), op_get(b"a")])]),
+    Case(
+        "empty", [*STORE, post(TXN), txn(success=[]), txn(compare=[], success=[], failure=[])], rows=("kv-5.1-answer",)
+    ),
+    Case(
+        "empty, not succeeded",
+        [*STORE, txn(NEVER), txn(NEVER, [op_put(b"a")])],
+        rows=("kv-5.1-answer", "kv-5.1-header"),
+    ),
+    Case("one put", [txn(success=[op_put(b"x", b"1")]), get(b"x")], rows=("http-1-path-txn", "kv-5.1-header")),
+    Case(
+        "put, range, delete",
+        [txn(success=[op_put(b"x", b"1"), op_get(b"x"), op_delete(b"none")]), get(b"x")],
+        rows=("kv-5.1-answer", "kv-5.1-order", "http-3-sub-headers"),
+    ),
+    Case(
+        "revisions of the answers",
+        [*STORE, txn(success=[op_get(b"a"), op_put(b"a", b"9"), op_get(b"a")])],
+        rows=("kv-5.1-sub-headers",),
+    ),
     Case(
         "revisions around a delete",
         [*STORE, txn(success=[op_get(b"a"), op_delete(b"a"), op_get(b"a"), op_delete(b"a")])],
+        rows=("kv-5.1-sub-headers",),
     ),
     Case("a delete of nothing before a put", [*STORE, txn(success=[op_delete(b"x"), op_put(b"x"), op_delete(b"y")])]),
-    Case("reads see earlier writes", [*STORE, txn(success=[op_put(b"c", b"3"), op_delete(b"a"), op_get(END, END)])]),
+    Case(
+        "reads see earlier writes",
+        [*STORE, txn(success=[op_put(b"c", b"3"), op_delete(b"a"), op_get(END, END)])],
+        rows=("kv-5.1-order",),
+    ),
     Case("success", [*STORE, txn([check(b"a", version=1)], [op_put(b"a", b"yes")], [op_put(b"a", b"no")]), get(b"a")]),
-    Case("failure", [*STORE, txn([check(b"a", version=9)], [op_put(b"a", b"yes")], [op_put(b"a", b"no")]), get(b"a")]),
+    Case(
+        "failure",
+        [*STORE, txn([check(b"a", version=9)], [op_put(b"a", b"yes")], [op_put(b"a", b"no")]), get(b"a")],
+        rows=("kv-5.1-answer",),
+    ),
     Case("all compares must hold", [*STORE, txn([check(b"a", version=1), check(b"b", version=2)], [op_get(b"a")])]),
     Case("failure without operations", [*STORE, txn(NEVER, [op_put(b"a")]), get(b"a")]),
     Case("prev_kv of a put", [*STORE, txn(success=[op_put(b"a", b"9", prev_kv=True), op_put(b"new", prev_kv=True)])]),
@@ -62,8 +87,13 @@ SHAPE = [
     Case(
         "delete, then put again by the gap",
         [*STORE, txn(success=[op_delete(b"a", END), op_put(b"b", b"n")]), get_all()],
+        rows=("kv-5.4-gap",),
     ),
-    Case("put, then delete by the gap", [*STORE, txn(success=[op_put(b"b", b"n"), op_delete(b"a", END)]), get_all()]),
+    Case(
+        "put, then delete by the gap",
+        [*STORE, txn(success=[op_put(b"b", b"n"), op_delete(b"a", END)]), get_all()],
+        rows=("kv-5.4-gap", "kv-1-rev-put-delete"),
+    ),
     Case(
         "put, delete, read by the gap",
         [txn(success=[op_put(b"x"), op_get(b"x"), op_delete(b"x", END, prev_kv=True), op_get(b"x")]), get(b"x")],
@@ -71,12 +101,17 @@ SHAPE = [
     Case(
         "the whole store by the gap",
         [*STORE, txn(success=[op_put(b"b", b"n"), op_delete(END, END, prev_kv=True)]), get_all()],
+        rows=("kv-5.4-gap",),
     ),
 ]
 
 NESTED = [
-    Case("one level", [*STORE, txn(success=[op_txn(success=[op_put(b"c")])]), get(b"c")]),
-    Case("empty", [*STORE, txn(success=[op_txn()]), txn(success=[op_txn(NEVER)])]),
+    Case(
+        "one level",
+        [*STORE, txn(success=[op_txn(success=[op_put(b"c")])]), get(b"c")],
+        rows=("kv-5.1-nested-header", "http-2-empty-message", "http-3-sub-headers"),
+    ),
+    Case("empty", [*STORE, txn(success=[op_txn()]), txn(success=[op_txn(NEVER)])], rows=("kv-5.1-answer",)),
     Case("inside failure", [*STORE, txn(NEVER, [], [op_txn(MISSING, [op_put(b"c", b"3"), op_get(b"c")])]), get(b"c")]),
     Case(
         "three levels",
@@ -92,10 +127,12 @@ NESTED = [
             txn(success=[op_put(b"a", b"9"), op_txn([check(b"a", "VALUE", value=b"1")], [op_get(b"a")])]),
             get(b"a"),
         ],
+        rows=("kv-5.1-compares-before",),
     ),
     Case(
         "a nested compare sees missing what was just put",
         [txn(success=[op_put(b"x"), op_txn([check(b"x")], [op_put(b"y", b"yes")], [op_put(b"y", b"no")])]), get(b"y")],
+        rows=("kv-5.1-compares-before",),
     ),
     Case(
         "a read-only txn with a nested one",
@@ -106,44 +143,87 @@ NESTED = [
 
 # Two puts of x, or a put under a delete: refused before anything runs.
 DUPLICATES = [
-    Case("two puts", [txn(success=[op_put(b"x"), op_put(b"x")]), get(b"x")]),
+    Case(
+        "two puts", [txn(success=[op_put(b"x"), op_put(b"x")]), get(b"x")], rows=("kv-5.4-puts", "http-5-DuplicateKey")
+    ),
     Case("two puts in failure", [txn(MISSING, [op_get(b"x")], [op_put(b"x"), op_put(b"x")]), get(b"x")]),
-    Case("put, delete", [txn(success=[op_put(b"x"), op_delete(b"x")])]),
-    Case("delete, put", [txn(success=[op_delete(b"x"), op_put(b"x")])]),
+    Case("put, delete", [txn(success=[op_put(b"x"), op_delete(b"x")])], rows=("kv-5.4-puts",)),
+    Case("delete, put", [txn(success=[op_delete(b"x"), op_put(b"x")])], rows=("kv-5.4-puts",)),
     Case(
         "put under a range",
         [txn(success=[op_put(b"x"), op_delete(b"a", b"z")]), txn(success=[op_delete(b"a", b"z"), op_put(b"x")])],
+        rows=("kv-5.4-puts",),
     ),
     Case("put at the end of a range", [txn(success=[op_put(b"x"), op_delete(b"a", b"x")])]),
     Case("put at the start of a range", [txn(success=[op_put(b"a"), op_delete(b"a", b"x")])]),
     Case("put of the smallest key and the whole store", [txn(success=[op_put(b"\0"), op_delete(END, END)]), get_all()]),
-    Case("two deletes", [*STORE, txn(success=[op_delete(b"a"), op_delete(b"a"), op_delete(b"a", b"z")])]),
-    Case("ranges never matter", [*STORE, txn(success=[op_put(b"a"), op_get(b"a"), op_get(b"a"), op_get(END, END)])]),
-    Case("the same put in both branches", [txn([], [op_put(b"x", b"1")], [op_put(b"x", b"2")]), get(b"x")]),
+    Case(
+        "two deletes",
+        [*STORE, txn(success=[op_delete(b"a"), op_delete(b"a"), op_delete(b"a", b"z")])],
+        rows=("kv-5.4-fine",),
+    ),
+    Case(
+        "ranges never matter",
+        [*STORE, txn(success=[op_put(b"a"), op_get(b"a"), op_get(b"a"), op_get(END, END)])],
+        rows=("kv-5.4-fine",),
+    ),
+    Case(
+        "the same put in both branches",
+        [txn([], [op_put(b"x", b"1")], [op_put(b"x", b"2")]), get(b"x")],
+        rows=("kv-5.4-fine",),
+    ),
     Case("put here, delete in the other branch", [txn([], [op_put(b"x")], [op_delete(b"x")])]),
-    Case("parent and nested", [txn(success=[op_put(b"x"), op_txn(success=[op_put(b"x")])])]),
-    Case("parent and nested failure", [txn(success=[op_put(b"x"), op_txn(failure=[op_put(b"x")])])]),
+    Case(
+        "parent and nested", [txn(success=[op_put(b"x"), op_txn(success=[op_put(b"x")])])], rows=("kv-5.4-nested-puts",)
+    ),
+    Case(
+        "parent and nested failure",
+        [txn(success=[op_put(b"x"), op_txn(failure=[op_put(b"x")])])],
+        rows=("kv-5.4-nested-puts",),
+    ),
     Case("nested, then parent", [txn(success=[op_txn(success=[op_put(b"x")]), op_put(b"x")])]),
-    Case("both branches of one nested", [txn(success=[op_txn([], [op_put(b"x")], [op_put(b"x")])]), get(b"x")]),
-    Case("siblings", [txn(success=[op_txn(success=[op_put(b"x")]), op_txn(success=[op_put(b"x")])])]),
+    Case(
+        "both branches of one nested",
+        [txn(success=[op_txn([], [op_put(b"x")], [op_put(b"x")])]), get(b"x")],
+        rows=("kv-5.4-nested-branches",),
+    ),
+    Case(
+        "siblings",
+        [txn(success=[op_txn(success=[op_put(b"x")]), op_txn(success=[op_put(b"x")])])],
+        rows=("kv-5.4-nested-branches",),
+    ),
     Case("siblings, other branches", [txn(success=[op_txn(success=[op_put(b"x")]), op_txn(failure=[op_put(b"x")])])]),
     Case("inside one nested", [txn(success=[op_txn(success=[op_put(b"x"), op_put(b"x")])])]),
-    Case("nested delete against the parent's put", [txn(success=[op_put(b"x"), op_txn(success=[op_delete(b"x")])])]),
+    Case(
+        "nested delete against the parent's put",
+        [txn(success=[op_put(b"x"), op_txn(success=[op_delete(b"x")])])],
+        rows=("kv-5.4-nested-deletes",),
+    ),
     Case("parent's delete against a nested put", [txn(success=[op_delete(b"x"), op_txn(success=[op_put(b"x")])])]),
     Case(
         "nested delete, then a sibling's put",
         [txn(success=[op_txn(success=[op_delete(b"x")]), op_txn(success=[op_put(b"x")])])],
+        rows=("kv-5.4-siblings",),
     ),
     Case(
         "nested put, then a sibling's delete",
         [txn(success=[op_txn(success=[op_put(b"x")]), op_txn(success=[op_delete(b"x", prev_kv=True)])]), get(b"x")],
+        rows=("kv-5.4-siblings",),
     ),
     Case("two nested levels down", [txn(success=[op_put(b"x"), op_txn(success=[op_txn(failure=[op_put(b"x")])])])]),
-    Case("nested gap", [txn(success=[op_put(b"x"), op_txn(success=[op_delete(b"a", END)])]), get(b"x")]),
+    Case(
+        "nested gap",
+        [txn(success=[op_put(b"x"), op_txn(success=[op_delete(b"a", END)])]), get(b"x")],
+        rows=("kv-5.4-gap",),
+    ),
 ]
 
 ERRORS = [
-    Case("compare without a key", [txn([check(b"")]), txn([check(b"a"), {}], [op_put(b"")])]),
+    Case(
+        "compare without a key",
+        [txn([check(b"")]), txn([check(b"a"), {}], [op_put(b"")])],
+        rows=("kv-5.4-order", "http-5-EmptyKey"),
+    ),
     Case("empty keys", [txn(success=[op_get(b"")]), txn(success=[op_put(b"")]), txn(success=[op_delete(b"")])]),
     Case(
         "empty keys in failure",
@@ -155,6 +235,7 @@ ERRORS = [
     Case(
         "an operation that is none",
         [*STORE, txn(success=[{}]), txn(failure=[{}]), txn(success=[{"request_put": None}])],
+        rows=("kv-5.4-none-op", "http-5-KeyNotFound"),
     ),
     Case("an operation that is none, after a good one", [txn(success=[op_put(b"x"), {}]), get(b"x")]),
     Case(
@@ -168,45 +249,90 @@ ERRORS = [
     ),
     Case("value with ignore_value", [*STORE, txn(success=[op_put(b"a", b"v", ignore_value=True)])]),
     Case("lease with ignore_lease", [*STORE, txn(success=[op_put(b"a", ignore_lease=True, lease=3)])]),
-    Case("compare comes before operations", [txn([check(b"")], [op_put(b"x", b"v", ignore_value=True)])]),
-    Case("success comes before failure", [txn([], [op_put(b"x", b"v", ignore_value=True)], [op_put(b"")])]),
+    Case(
+        "compare comes before operations",
+        [txn([check(b"")], [op_put(b"x", b"v", ignore_value=True)])],
+        rows=("kv-5.4-order",),
+    ),
+    Case(
+        "success comes before failure",
+        [txn([], [op_put(b"x", b"v", ignore_value=True)], [op_put(b"")])],
+        rows=("kv-5.4-order",),
+    ),
     Case("the first operation comes first", [txn(success=[op_put(b"x", b"v", ignore_value=True), op_get(b"")])]),
-    Case("depth first", [txn(success=[op_txn(success=[op_put(b"x", b"v", ignore_value=True)]), op_put(b"")])]),
-    Case("fields come before duplicates", [txn(success=[op_put(b"x"), op_put(b"x"), op_put(b"")])]),
+    Case(
+        "depth first",
+        [txn(success=[op_txn(success=[op_put(b"x", b"v", ignore_value=True)]), op_put(b"")])],
+        rows=("kv-5.4-order",),
+    ),
+    Case(
+        "fields come before duplicates",
+        [txn(success=[op_put(b"x"), op_put(b"x"), op_put(b"")])],
+        rows=("kv-5.4-order",),
+    ),
     Case("fields of failure come before duplicates", [txn([], [op_put(b"x"), op_put(b"x")], [op_put(b"")])]),
-    Case("duplicates come before the pre-check", [txn(success=[op_put(b"x", lease=7), op_put(b"x")])]),
-    Case("duplicates come before the size", [txn(success=[op_put(b"x", b"v" * 1600000), op_put(b"x")])]),
-    Case("the size comes before the pre-check", [txn(success=[op_put(b"x", b"v" * 1600000), op_put(b"y", lease=7)])]),
+    Case(
+        "duplicates come before the pre-check",
+        [txn(success=[op_put(b"x", lease=7), op_put(b"x")])],
+        rows=("kv-5.4-order",),
+    ),
+    Case(
+        "duplicates come before the size",
+        [txn(success=[op_put(b"x", b"v" * 1600000), op_put(b"x")])],
+        rows=("kv-5.4-order",),
+    ),
+    Case(
+        "the size comes before the pre-check",
+        [txn(success=[op_put(b"x", b"v" * 1600000), op_put(b"y", lease=7)])],
+        rows=("kv-5.4-order",),
+    ),
 ]
 
 PRE_CHECK = [
-    Case("future revision", [*STORE, txn(success=[op_get(b"a", revision=Revision(3))])]),
+    Case("future revision", [*STORE, txn(success=[op_get(b"a", revision=Revision(3))])], rows=("kv-5.5-future",)),
     Case(
         "the revision that the txn will make",
         [*STORE, txn(success=[op_put(b"c"), op_get(b"c", revision=Revision(3))]), get(b"c")],
+        rows=("kv-5.5-own-revision",),
     ),
     Case("the current revision", [*STORE, txn(success=[op_put(b"a", b"9"), op_get(b"a", revision=Revision(2))])]),
-    Case("a negative revision", [*STORE, txn(success=[op_get(b"a", revision=-2)])]),
+    Case("a negative revision", [*STORE, txn(success=[op_get(b"a", revision=-2)])], rows=("kv-5.5-negative",)),
     Case(
         "a negative revision of a write txn",
         [*STORE, txn(success=[op_put(b"c"), op_get(b"a", revision=-2)]), get(b"c")],
     ),
-    Case("revision -1 of a store never compacted", [*STORE, txn(success=[op_get(b"a", revision=-1)])]),
+    Case(
+        "revision -1 of a store never compacted",
+        [*STORE, txn(success=[op_get(b"a", revision=-1)])],
+        rows=("kv-5.5-minus-one",),
+        fresh=True,
+    ),
     Case(
         "future revision further down",
         [*STORE, txn(success=[op_put(b"c"), op_txn(success=[op_get(b"a", revision=Revision(9))])]), get(b"c")],
     ),
-    Case("unknown lease", [txn(success=[op_put(b"x"), op_put(b"y", lease=7)]), get_all()]),
+    Case(
+        "unknown lease",
+        [txn(success=[op_put(b"x"), op_put(b"y", lease=7)]), get_all()],
+        rows=("kv-5.5-unknown-lease", "kv-5.1-pre-check"),
+    ),
     Case(
         "unknown lease further down", [txn(success=[op_put(b"x"), op_txn(success=[op_put(b"y", lease=-1)])]), get_all()]
     ),
-    Case("ignore_value of a missing key", [txn(success=[op_put(b"x", ignore_value=True)]), get_all()]),
     Case(
-        "ignore_lease of a missing key", [txn(success=[op_put(b"y"), op_put(b"x", b"v", ignore_lease=True)]), get_all()]
+        "ignore_value of a missing key",
+        [txn(success=[op_put(b"x", ignore_value=True)]), get_all()],
+        rows=("kv-5.5-ignore-missing",),
+    ),
+    Case(
+        "ignore_lease of a missing key",
+        [txn(success=[op_put(b"y"), op_put(b"x", b"v", ignore_lease=True)]), get_all()],
+        rows=("kv-5.5-ignore-missing", "kv-5.1-pre-check"),
     ),
     Case(
         "a key that an earlier operation makes is still missing",
         [txn(success=[op_put(b"x"), op_txn(success=[op_get(b"x")]), op_put(b"y", ignore_value=True)]), get_all()],
+        rows=("kv-5.5-ignore-missing",),
     ),
     Case(
         "ignore_value of a key that the txn deletes by the gap",
@@ -226,22 +352,32 @@ PRE_CHECK = [
     Case(
         "the branch not taken is not checked",
         [txn([], [op_put(b"x")], [op_put(b"y", lease=7), op_get(b"x", revision=Revision(9))])],
+        rows=("kv-5.5-not-taken",),
     ),
     Case(
         "the nested branch not taken is not checked",
         [txn(success=[op_txn(NEVER, [op_put(b"y", lease=7)], [op_put(b"x")])])],
+        rows=("kv-5.5-not-taken",),
     ),
 ]
 
 READ_ONLY = [
-    Case("both branches read", [*STORE, txn([check(b"a", version=1)], [op_get(b"a")], [op_get(b"b")])]),
-    Case("all serializable", [*STORE, txn([check(b"a", version=1)], [op_get(b"a", serializable=True)])]),
+    Case(
+        "both branches read",
+        [*STORE, txn([check(b"a", version=1)], [op_get(b"a")], [op_get(b"b")])],
+        rows=("kv-5.6-read-only",),
+    ),
+    Case(
+        "all serializable",
+        [*STORE, txn([check(b"a", version=1)], [op_get(b"a", serializable=True)])],
+        rows=("kv-5.6-read-only",),
+    ),
     Case("a missing key and a count", [*STORE, txn(success=[op_get(b"x"), op_get(END, END, count_only=True)])]),
 ]
 
 
 def _grouped(group: str, cases: list[Case]) -> list[Case]:
-    return [Case(f"{group}: {case.name}", case.steps) for case in cases]
+    return [replace(case, name=f"{group}: {case.name}") for case in cases]
 
 
 CASES = [
