@@ -3,21 +3,28 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from consensus import command
-from consensus.env import Env
+from consensus.env import Env, Lane
 from consensus.metrics import Metrics
 from consensus.options import Options
 from consensus.raft import confchange
 from consensus.raft.types import ConfChange, Entry, EntryType
 from raftgate.api.errors import EtcdError
-from raftgate.api.message import Message
+from raftgate.api.kv import CompactionRequest, PutRequest
+from raftgate.api.message import Message, Request
 from storage.machine import Command, Machine
+from storage.missing import Missing
 
 log = logging.getLogger(__name__)
 
+FLUSH_BYTES = 16 * 1024 * 1024
+"""Rows in memory, in bytes, that are flushed without waiting for the next interval."""
+
 Waiter = asyncio.Future[Message]
+AnyRequest = Request[Any]  # Any: whatever answers it
 
 
 class Applier:
@@ -36,6 +43,10 @@ class Applier:
         self.whole = asyncio.Event()
         """Clear while a large command is applied in slices: nobody may look at the machine meanwhile."""
         self.whole.set()
+        self.on_compaction: Callable[[], None] = lambda: None
+        """Called when there is history to remove."""
+        self.on_pressure: Callable[[], None] = lambda: None
+        """Called while many rows wait for SQLite."""
         self._apply_conf_change = apply_conf_change
         self._monotonic = env.monotonic
         self._slow = options.warning_apply_duration
@@ -77,21 +88,67 @@ class Applier:
         self._waiters.clear()
         self._deadlines.clear()
 
-    def apply(self, entry: Entry) -> None:
-        """Applies one entry.
+    def apply(self, entry: Entry) -> Awaitable[None] | None:
+        """Applies one entry, or answers what must be awaited first: rows from SQLite, or many slices.
 
         Raises: CommandUnreadable, ConfChangeUnreadable; the member must stop then.
         """
         if not entry.data:  # the empty entry that opens a leader's term
             self._machine.apply(entry.index, Command(None))
-            return
+            return None
         data = entry.data if entry.type is EntryType.NORMAL else self._change_configuration(entry)
         envelope, request = command.decode(data)
+        asked = Command(request, envelope.user, envelope.auth_revision, envelope.time)
+        if not _is_light(request):
+            if self._machine.is_large(asked):
+                return self._apply_in_slices(entry.index, envelope, asked)
+            missing = self._machine.missing(asked)
+            if missing is not None:
+                return self._apply_with(missing, entry.index, envelope, asked)
         started = self._monotonic()
-        result = self._machine.apply(
-            entry.index, Command(request, envelope.user, envelope.auth_revision, envelope.time)
-        )
-        self._observe(envelope.method, result, self._monotonic() - started)
+        result = self._machine.apply(entry.index, asked)
+        self._finish(envelope, asked, result, self._monotonic() - started)
+        return None
+
+    async def _apply_with(self, lacks: Missing, index: int, envelope: command.Envelope, asked: Command) -> None:
+        started = self._monotonic()
+        missing: Missing | None = lacks
+        while missing is not None:  # what is read first may decide what else is needed
+            await self._env.run_blocking(Lane.READERS, missing.run)
+            self._machine.supply(missing)
+            missing = self._machine.missing(asked)
+        self._finish(envelope, asked, self._machine.apply(index, asked), self._monotonic() - started)
+
+    async def _apply_in_slices(self, index: int, envelope: command.Envelope, asked: Command) -> None:
+        started = self._monotonic()
+        self.whole.clear()
+        slices = self._machine.apply_in_slices(index, asked)
+        missing: Missing | None = None
+        try:
+            for missing in slices:
+                if missing is None:
+                    await asyncio.sleep(0)
+                else:
+                    await self._env.run_blocking(Lane.READERS, missing.run)
+        except asyncio.CancelledError:  # half a command must not be flushed
+            if missing is not None:
+                missing.run()
+            for missing in slices:
+                if missing is not None:
+                    missing.run()
+            raise
+        finally:
+            self.whole.set()
+        result = self._machine.sliced_result
+        assert result is not None
+        self._finish(envelope, asked, result, self._monotonic() - started)
+
+    def _finish(self, envelope: command.Envelope, asked: Command, result: Message | EtcdError, took: float) -> None:
+        self._observe(envelope.method, result, took)
+        if type(asked.request) is CompactionRequest and not isinstance(result, EtcdError):
+            self.on_compaction()
+        if self._machine.pending_bytes > FLUSH_BYTES:
+            self.on_pressure()
         waiter = self._waiters.pop(envelope.id, None)
         if waiter is None or waiter.done():
             return
@@ -121,3 +178,8 @@ class Applier:
                 "request": method,
             }
             log.warning("apply request took too long", extra={"fields": fields})
+
+
+def _is_light(request: AnyRequest) -> bool:
+    """Whether a request surely needs nothing but memory: most are such puts."""
+    return type(request) is PutRequest and not (request.prev_kv or request.ignore_value)

@@ -1,5 +1,7 @@
-"""Reads that need SQLite: prepared on the loop, run in a reader's thread, closed on the loop."""
+"""Reads that need SQLite or many pieces: gathered on the loop, run in a reader's thread, closed on the loop."""
 
+import asyncio
+from collections.abc import Iterator
 from typing import Protocol, TypeVar
 
 from consensus.env import Env, Lane
@@ -9,10 +11,14 @@ R = TypeVar("R")
 
 
 class Fetch(Protocol[R_co]):
-    """A read of rows that memory does not hold."""
+    """A read that memory alone does not answer at once."""
+
+    def collect(self) -> Iterator[None]:
+        """Gathers on the loop, piece by piece."""
+        ...
 
     def run(self) -> R_co:
-        """Reads; in any thread."""
+        """Reads the rest; in any thread."""
         ...
 
     def close(self) -> None:
@@ -20,12 +26,15 @@ class Fetch(Protocol[R_co]):
         ...
 
 
-async def fetched(env: Env, fetch: Fetch[R]) -> R:
-    """The result of a read, which keeps the loop free.
+async def fetched(env: Env, whole: asyncio.Event, fetch: Fetch[R]) -> R:
+    """The result of a read, which leaves the loop to others; `whole` is clear while a command is half applied.
 
     Raises: what `run` raises.
     """
     try:
+        for _ in fetch.collect():
+            await asyncio.sleep(0)
+            await whole.wait()
         return await env.run_blocking(Lane.READERS, fetch.run)
     finally:
         fetch.close()

@@ -7,6 +7,7 @@ that SQLite may have lost.
 import asyncio
 import logging
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from consensus.env import Env, Lane
@@ -40,6 +41,10 @@ class Flush:
         """`whole` is clear while a command is half applied."""
         self._whole = whole
         self._writing: _Writing | None = None
+        self.flushed_index = machine.applied_index
+        """Up to here SQLite has committed everything."""
+        self.wake = asyncio.Event()
+        """Set to have the next turn at once."""
         self._machine = machine
         self._writer = machine.writer
         self._flushed_bytes = 0
@@ -57,7 +62,10 @@ class Flush:
         Raises: whatever the disk says; nobody may go on after that.
         """
         while True:
-            await asyncio.sleep(self._options.batch_interval)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._options.batch_interval):
+                    await self.wake.wait()
+            self.wake.clear()
             await self.once()
 
     async def once(self) -> None:
@@ -68,14 +76,24 @@ class Flush:
             self._cut_at = applied
             await self._cut(applied)
         elif self._flushed_bytes > CHECKPOINT_BYTES:
-            await self._checkpoint()
+            await self.checkpoint()
         self.turned = self._env.monotonic()
+
+    @property
+    def writing_bytes(self) -> int:
+        """Bytes of rows that are on their way into SQLite."""
+        return self._writing.batch.size if self._writing else 0
+
+    async def up_to(self, index: int) -> None:
+        """Returns once everything applied up to `index` is committed in SQLite."""
+        while self.flushed_index < index:
+            await self.flush()
 
     async def close(self) -> None:
         """Flushes and checkpoints one last time, so that the next start replays little; after `run` was cancelled."""
         while await self.flush():
             pass
-        await self._checkpoint()
+        await self.checkpoint()
 
     async def flush(self) -> bool:
         """Brings what has been applied into SQLite; tells whether there was anything.
@@ -95,10 +113,12 @@ class Flush:
             self._writing = None
             self._metrics.backend_commit.observe(self._env.monotonic() - writing.started)
             self._machine.committed(writing.batch)
+            self.flushed_index = writing.batch.applied_index
             self._flushed_bytes += writing.batch.size
         return True
 
-    async def _checkpoint(self) -> int | None:
+    async def checkpoint(self) -> int | None:
+        """Makes what was flushed durable in the main file; answers its index, None if a reader holds some back."""
         started = self._env.monotonic()
         durable = await self._env.run_blocking(Lane.DATABASE, self._writer.checkpoint)
         self._metrics.checkpoint.observe(self._env.monotonic() - started)
@@ -107,7 +127,7 @@ class Flush:
         return durable
 
     async def _cut(self, applied: int) -> None:
-        durable = await self._checkpoint()
+        durable = await self.checkpoint()
         if durable is None:
             log.warning(
                 "checkpoint is incomplete, the log stays as it is", extra={"fields": {"applied-index": applied}}

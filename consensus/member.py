@@ -10,19 +10,28 @@ from pathlib import Path
 
 import msgspec
 
+from consensus import compactor
 from consensus.apply import Applier
 from consensus.cluster import bootstrap_changes, conf_state
+from consensus.compaction import Compaction
 from consensus.env import Env, Lane
 from consensus.flush import Flush
+from consensus.maintenance import Maintenance
 from consensus.metrics import Metrics
 from consensus.node import Node
 from consensus.options import Options
+from consensus.proposals import Proposals
+from consensus.quota import Quota
 from consensus.raft.rawnode import Config, RawNode
 from consensus.raft.types import ConfChange
 from consensus.reads import Reads
+from consensus.replica import Replica
 from consensus.server import Server
 from consensus.wal import Wal, WalOptions
 from consensus.wal_format import Identity
+from raftgate.api.kv import CompactionRequest
+from raftgate.api.maintenance import AlarmType
+from raftgate.api.message import Caller
 from storage.machine import Machine
 
 log = logging.getLogger(__name__)
@@ -68,10 +77,26 @@ class Member:
         self.applier = Applier(machine, self._apply_conf_change, env, options, metrics)
         self.reads = Reads(self._read_index, options.request_timeout, metrics)
         self.node = Node(self._raw, wal, env, metrics, self.applier, self.reads)
-        self.server = Server(machine, self.node, self.applier, self.reads, env, options)
+        replica = Replica(machine, self.node, self.applier, self.reads, env, options)
         self.flush = Flush(machine, wal, self.applier.whole, env, options, metrics)
+        self.compaction = Compaction(machine, self.flush, self.applier.whole, env, options.compaction_pause)
+        self.applier.on_compaction = self.compaction.ask
+        self.applier.on_pressure = self.flush.wake.set
+        self.node.on_leader_change = self.reads.leader_changed
+        proposals = Proposals(replica, lambda: machine.pending_bytes - self.flush.writing_bytes)
+        self.quota = Quota(
+            options.quota_bytes,
+            lambda: machine.writer.size.total + machine.pending_bytes,
+            self._has_no_space_alarm,
+            options.member.ID,
+            proposals.propose,
+            auto_disarm=options.auto_disarm,
+        )
+        maintenance = Maintenance(replica, proposals, self.flush, self.quota)
+        self.server = Server(replica, proposals, self.quota, self.compaction, maintenance.handlers)
         self.reads.applied(machine.applied_index)
         metrics.watch_status(self.node.status, options.member.ID, self._log_entries)
+        metrics.watch_alarms(lambda: machine.alarms)
 
     def _take_up(self) -> RawNode:
         machine, wal, member = self.machine, self._wal, self.options.member
@@ -110,17 +135,62 @@ class Member:
     def _log_entries(self) -> int:
         return self._wal.last_index() - self._wal.first_index() + 1
 
+    def _has_no_space_alarm(self) -> bool:
+        own = self.options.member.ID
+        return any(alarm.memberID == own and alarm.alarm is AlarmType.NOSPACE for alarm in self.machine.alarms)
+
+    async def _run_settling(self) -> None:
+        """Works off what large commands have left behind, a few milliseconds at a time."""
+        while True:
+            await asyncio.sleep(self.options.batch_interval)
+            await self.applier.whole.wait()
+            while self.machine.settle():
+                await asyncio.sleep(0)
+                await self.applier.whole.wait()
+
+    async def _run_quota(self) -> None:
+        while True:
+            await asyncio.sleep(self.options.batch_interval)
+            await self.quota.turn()
+
+    async def _compact_automatically(self) -> None:
+        options = self.options
+        schedule: compactor.Schedule
+        if options.auto_compaction_mode == "revision":
+            schedule = compactor.Revision(round(options.auto_compaction_retention))
+        else:
+            schedule = compactor.Periodic(options.auto_compaction_retention, self._env.monotonic())
+        await compactor.run(
+            schedule,
+            lambda: self.machine.revision,
+            lambda: self.node.leader == options.member.ID,
+            lambda revision: self.server.call(CompactionRequest(revision=revision), Caller()),
+            self._env.monotonic,
+        )
+
+    async def _defragment_at_start(self) -> None:
+        size = self.machine.writer.size
+        if 0 < self.options.defragment_above <= size.total - size.in_use:
+            log.info("defragmenting the database before serving")
+            await self._env.run_blocking(Lane.DATABASE, self.machine.writer.defragment)
+
     async def run(self, started: asyncio.Event) -> None:
         """Runs until cancelled; sets `started` when the member leads or follows and has published itself.
 
         Raises (in an ExceptionGroup): what the disk or the log says; the process must end then.
         """
         interval = self.options.heartbeat_interval
+        await self._defragment_at_start()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.node.run(), name="node")
             tasks.create_task(self.node.run_ticks(interval), name="ticks")
             tasks.create_task(self.server.run_deadlines(interval), name="deadlines")
             tasks.create_task(self.flush.run(), name="flush")
+            tasks.create_task(self.compaction.run(), name="compaction")
+            tasks.create_task(self._run_settling(), name="settling")
+            tasks.create_task(self._run_quota(), name="quota")
+            if self.options.auto_compaction_retention:
+                tasks.create_task(self._compact_automatically(), name="auto compaction")
             if conf_state(self.machine.members).voters == (self.options.member.ID,):
                 self._campaign()
             await self.server.publish()

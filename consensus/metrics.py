@@ -7,6 +7,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from consensus.raft.rawnode import Status
+from raftgate.api.maintenance import AlarmMember
 
 
 def doubling(first: float, count: int) -> tuple[float, ...]:
@@ -64,6 +65,21 @@ class Metrics:
     def watch_status(self, status: Callable[[], Status], member_id: int, log_entries: Callable[[], int]) -> None:
         """Adds the gauges that are read off the node when scraped."""
         self._registry.register(_StatusCollector(status, member_id, log_entries))
+
+    def watch_alarms(self, alarms: Callable[[], Iterable[AlarmMember]]) -> None:
+        """Adds the raised alarms as they are when scraped."""
+        self._registry.register(_AlarmCollector(alarms))
+
+
+class _AlarmCollector(Collector):
+    def __init__(self, alarms: Callable[[], Iterable[AlarmMember]]) -> None:
+        self._alarms = alarms
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily("etcd_server_alarms", "Alarms that are raised.", labels=["server_id", "alarm_type"])
+        for alarm in self._alarms():
+            family.add_metric([f"{alarm.memberID:x}", str(alarm.alarm)], 1.0)
+        yield family
 
 
 class _StatusCollector(Collector):

@@ -24,8 +24,8 @@ TURN = 0.005
 class Applies(Protocol):
     """Takes committed entries."""
 
-    def apply(self, entry: Entry) -> None:
-        """Applies one entry; what it raises ends the node."""
+    def apply(self, entry: Entry) -> Awaitable[None] | None:
+        """Applies one entry, or answers what is to be awaited for it; what is raised ends the node."""
         ...
 
 
@@ -140,7 +140,9 @@ class Node:
     async def _apply_all(self, entries: Sequence[Entry]) -> None:
         started = self._env.monotonic()
         for entry in entries:
-            self._applier.apply(entry)
+            slow = self._applier.apply(entry)
+            if slow is not None:
+                await slow
             if self._env.monotonic() - started > TURN:
                 self._reads.applied(entry.index)
                 await asyncio.sleep(0)

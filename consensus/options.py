@@ -22,6 +22,19 @@ class Options:
     """The longest that applied rows wait for their SQLite transaction."""
     initial_election_tick_advance: bool = True
     """Campaign at once at the start where nobody else can lead."""
+    quota_bytes: int = 0
+    """Bound of the store's size, 0 for none (`consensus.quota.effective`)."""
+    auto_disarm: bool = True
+    """Clear this member's NOSPACE alarm once there is room again."""
+    auto_compaction_mode: str = "periodic"
+    auto_compaction_retention: float = 0.0
+    """Seconds or, in mode `revision`, revisions of history to keep; 0 keeps all."""
+    compaction_pause: float = 0.01
+    """Seconds between two steps of a compaction."""
+    defragment_above: int = 0
+    """Bytes that a defragmentation at the start must gain; 0 never makes one."""
+    server_version: str = ""
+    storage_version: str = ""
     max_request_bytes: int = 1_572_864
     max_txn_ops: int = 128
     warning_apply_duration: float = 0.1

@@ -4,8 +4,10 @@ It is looked at before proposing only: file sizes differ between members, so app
 (etcd storage/quota.go checks once more there).
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 from raftgate.api.errors import EtcdError, NoSpace
 from raftgate.api.maintenance import AlarmAction, AlarmRequest, AlarmType
@@ -45,33 +47,35 @@ class Quota:
         self._member_id = member_id
         self._change_alarm = change_alarm
         self._auto_disarm = auto_disarm
-        self._wants_alarm = False
+        self._changing = asyncio.Lock()
         self._has_warned = False
 
-    def check(self, cost: int) -> None:
-        """Refuses a request of this cost in bytes when it does not fit; 0 always fits.
+    def fits(self, cost: int) -> bool:
+        """Whether a request of this cost in bytes may be proposed; 0 always may."""
+        return not (cost and self.limit and self._use() + cost >= self.limit)
+
+    async def refuse(self) -> NoReturn:
+        """Raises this member's alarm, unless it is raised, and refuses (etcd v3rpc/quota.go).
 
         Raises: NoSpace.
         """
-        if cost and self.limit and self._use() + cost >= self.limit:
-            self._wants_alarm = True
-            raise NoSpace
+        async with self._changing:
+            if not self._has_alarm():
+                await self._change(AlarmAction.ACTIVATE)
+        raise NoSpace
 
     async def turn(self) -> None:
-        """Raises the alarm that a refusal called for, clears it once there is room again, and warns before."""
+        """Clears the alarm once there is room again, and warns before there is none."""
         if not self.limit:
             return
-        use, has_alarm = self._use(), self._has_alarm()
-        if self._wants_alarm:
-            self._wants_alarm = False
-            if not has_alarm:
-                await self._change(AlarmAction.ACTIVATE, use)
-        elif has_alarm and self._auto_disarm and use < self.limit * CLEAR_SHARE:
-            await self._change(AlarmAction.DEACTIVATE, use)
+        use = self._use()
+        async with self._changing:
+            if self._auto_disarm and self._has_alarm() and use < self.limit * CLEAR_SHARE:
+                await self._change(AlarmAction.DEACTIVATE)
         self._warn(use)
 
-    async def _change(self, action: AlarmAction, use: int) -> None:
-        fields = {"action": action.value, "use-bytes": use, "quota-bytes": self.limit}
+    async def _change(self, action: AlarmAction) -> None:
+        fields = {"action": action.value, "use-bytes": self._use(), "quota-bytes": self.limit}
         try:
             await self._change_alarm(AlarmRequest(action=action, memberID=self._member_id, alarm=AlarmType.NOSPACE))
         except EtcdError as error:

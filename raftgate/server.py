@@ -11,6 +11,8 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -25,6 +27,7 @@ from consensus.member import Member, StoreMismatch, open_wal
 from consensus.metrics import Metrics
 from consensus.options import Options
 from consensus.peer import build_peer_app
+from consensus.quota import MAX_BYTES, effective
 from consensus.raft.errors import LogCorrupt
 from consensus.wal import Wal
 from consensus.wal_format import Identity, WalError
@@ -46,12 +49,21 @@ from storage.schema import DatabaseRefused
 
 log = logging.getLogger(__name__)
 
+MIB = 1024 * 1024
 TICKS_LATE = 5.0
 """Seconds without a tick after which the member is not alive."""
 FLUSH_LATE = 30.0
 """Seconds without a turn of the database's writer after which the member is not alive."""
+SWITCH_INTERVAL = 0.0005
+"""Seconds that a thread keeps the interpreter while another wants it: a busy reader costs the loop that much a turn."""
 GENERATION_0 = 100_000
 """Allocations between two looks of the collector: it does not track messages and keys, so there is little to find."""
+
+
+CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),  # version 2, as a container sees its own
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),  # version 1
+)
 
 
 class StartRefused(Exception):
@@ -95,6 +107,15 @@ def _raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def memory_bytes() -> int:
+    """The memory that this process may use: the machine's, or its control group's where that is less."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in CGROUP_LIMITS:
+        with suppress(OSError, ValueError):  # absent, or "max"
+            found.append(int(path.read_text()))
+    return min(found)
 
 
 class Sockets:
@@ -143,6 +164,7 @@ class _Process:
         gc.collect()
         gc.freeze()  # what was loaded stays: the collector need not look at it again
         gc.set_threshold(GENERATION_0, 20, 20)
+        sys.setswitchinterval(SWITCH_INTERVAL)
         with signals_handled(self._asked) as signals:
             running = asyncio.create_task(self._member.run(self._started), name="member")
             running.add_done_callback(_exit_when_failed)
@@ -171,10 +193,17 @@ class _Process:
         if config.initial_cluster_state == "existing" and not Wal.exists(env.disk, data_dir.wal_directory):
             raise StartRefused("--initial-cluster-state=existing: joining a cluster is not supported yet")
         wal = open_wal(env, data_dir.wal_directory, self._identity(), metrics, fsync=not config.unsafe_no_fsync)
-        storage = StorageOptions(fsync=not config.unsafe_no_fsync)
+        storage = StorageOptions(
+            fsync=not config.unsafe_no_fsync,
+            value_cache_bytes=config.raftgate_value_cache_bytes or memory_bytes() // 4,
+            compaction_batch_limit=config.compaction_batch_limit,
+        )
         database = data_dir.database()
         machine = Machine.open(database, storage, StorageMetrics(self._registry))
         env.disk.sync_directory(database.parent)  # the name of a file that SQLite has just made
+        if effective(config.quota_backend_bytes) > MAX_BYTES:
+            sizes = {"quota-size-bytes": config.quota_backend_bytes, "quota-maximum-size-bytes": MAX_BYTES}
+            log.warning("quota exceeds the maximum value", extra={"fields": sizes})
         if config.unsafe_no_fsync:
             log.warning("--unsafe-no-fsync: a power cut or a crash of the machine loses acknowledged writes")
         return Member(machine, wal, env, self._options(wal), metrics)
@@ -204,6 +233,14 @@ class _Process:
             snapshot_catchup_entries=config.snapshot_catchup_entries,
             batch_interval=config.backend_batch_interval,
             initial_election_tick_advance=config.initial_election_tick_advance,
+            quota_bytes=effective(config.quota_backend_bytes),
+            auto_disarm=config.raftgate_auto_disarm,
+            auto_compaction_mode=config.auto_compaction_mode,
+            auto_compaction_retention=config.auto_compaction_retention,
+            compaction_pause=config.compaction_sleep_interval,
+            defragment_above=config.bootstrap_defrag_threshold_megabytes * MIB,
+            server_version=SERVER_VERSION,
+            storage_version=CLUSTER_VERSION,
             max_request_bytes=config.max_request_bytes,
             max_txn_ops=config.max_txn_ops,
             warning_apply_duration=config.warning_apply_duration,
@@ -259,6 +296,10 @@ class _Process:
             "raftgate_build_info": ("What this is.", {"version": raftgate.__version__,
                                     "python": platform.python_version(), "sqlite": sqlite3.sqlite_version}),
         }  # fmt: skip
+        quota = Gauge(
+            "etcd_server_quota_backend_bytes", "Current backend storage quota size in bytes.", registry=self._registry
+        )
+        quota.set(self._member.quota.limit)
         for name, (text, labels) in rows.items():
             Gauge(name, text, tuple(labels), registry=self._registry).labels(**labels).set(1)
 

@@ -1,4 +1,6 @@
-"""The SQLite file: engine, pragmas, creation, loading, sizes, probe. Rows are written by `writer.py`.
+"""The SQLite file: engine, pragmas, creation, sizes, probe.
+
+Rows are read by `loading.py` and `reader.py`, and written by `writer.py`.
 
 Connections are opened with NullPool, in autocommit as far as sqlite3 is concerned, with an explicit BEGIN; so that a
 transaction is exactly what SQLAlchemy says. One connection, the writer's, stays open all the time: SQLite checkpoints
@@ -7,26 +9,20 @@ by itself when the last one closes, and otherwise checkpoints are the writer's a
 
 import sqlite3
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
 import sqlalchemy
-from sqlalchemy import Connection, event, func, select
+from sqlalchemy import Connection, event, select
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from raftgate.api.cluster import Member
-from raftgate.api.kv import KeyValue
-from storage import schema
-from storage.kv import SUB_BITS, Row
+from storage import loading, schema
 from storage.options import Options
 from storage.schema import DatabaseRefused
 
 PAGE_SIZE = 8192
 WAL_SIZE_LIMIT = 64 << 20  # bytes of the -wal file that stay allocated after a checkpoint
 BUSY_TIMEOUT = 5000  # milliseconds; only the writer locks, so nobody should ever wait
-_FETCH = 10_000  # rows fetched at once while loading
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +33,13 @@ class Size:
     in_use: int
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What the file holds of the state: all of it but the past."""
-
-    applied_index: int
-    revision: int
-    compact_revision: int
-    last_time: int
-    """Milliseconds since 1970 of the newest row of times, or 0."""
-    live: list[KeyValue]
-    members: list[Member]
-
-
 class Database:
     """One database file."""
 
     def __init__(self, path: Path, options: Options) -> None:
         """Opens the file as it is; use `open`."""
         self.path = path
+        self._value_cache_bytes = options.value_cache_bytes
         self._engine = sqlalchemy.create_engine(
             sqlalchemy.URL.create("sqlite+pysqlite", database=str(path)),
             poolclass=NullPool,
@@ -97,14 +81,14 @@ class Database:
         """Opens a connection."""
         return self._engine.connect()
 
-    def load(self) -> Content:
-        """Reads the whole content.
+    def load(self) -> loading.Content:
+        """Reads the state, without the values that are too many.
 
         Raises: DatabaseRefused.
         """
         try:
             with self.connect() as connection:
-                return _load(connection)
+                return loading.load(connection, measure(connection).total, self._value_cache_bytes)
         except (sqlalchemy.exc.DatabaseError, sqlite3.DatabaseError, DatabaseRefused) as error:
             raise DatabaseRefused(f"{self.path}: {error}") from error
 
@@ -154,6 +138,7 @@ def _prepare(connection: Connection) -> None:
             schema.create(connection)
     with connection.begin():
         schema.check(connection)
+        schema.upgrade(connection)
     for name, wanted in {"auto_vacuum": 2, "journal_mode": "wal"}.items():
         found = pragma(connection, name)
         if found != wanted:
@@ -162,37 +147,3 @@ def _prepare(connection: Connection) -> None:
 
 def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
-
-
-def _load(connection: Connection) -> Content:
-    with connection.begin():
-        meta = {row.name: row.value for row in connection.execute(select(schema.META))}
-        members = [_member(row) for row in connection.execute(select(schema.MEMBERS))]
-        last_time = connection.execute(
-            select(schema.TIMES.c.milliseconds).order_by(schema.TIMES.c.revision.desc()).limit(1)
-        ).scalar_one_or_none()
-        last_id = connection.execute(select(func.max(schema.HISTORY.c.id))).scalar_one()
-        if last_id is not None and last_id >> SUB_BITS > meta["revision"]:
-            raise DatabaseRefused(f"row {last_id} is beyond revision {meta['revision']}")
-        live = _live(raw(connection).cursor())
-    return Content(meta["applied_index"], meta["revision"], meta["compact_revision"], last_time or 0, live, members)
-
-
-def _live(cursor: sqlite3.Cursor) -> list[KeyValue]:
-    """The live keys, each with its newest row. Raw rows, and no Python per row of the past: a start waits for this."""
-    newest: dict[bytes, Row] = {}
-    key = itemgetter(1)
-    cursor.execute(str(select(schema.HISTORY).order_by(schema.HISTORY.c.id)))
-    for rows in iter(lambda: cursor.fetchmany(_FETCH), []):
-        newest.update(zip(map(key, rows), rows, strict=True))
-    return [
-        KeyValue(key, create_revision, row_id >> SUB_BITS, version, value, lease)
-        for row_id, key, create_revision, version, value, lease in newest.values()
-        if version
-    ]
-
-
-def _member(row: sqlalchemy.Row[Any]) -> Member:  # Any: columns of several types
-    urls = (tuple(msgspec.json.decode(text, type=list[str])) for text in (row.peer_urls, row.client_urls))
-    peer_urls, client_urls = urls
-    return Member(int(row.id, 16), row.name, peer_urls, client_urls, row.is_learner)

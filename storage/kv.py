@@ -5,11 +5,11 @@ takes them back. Its rows go to the pending list in execution order, which is wh
 Transactions are in `txn.py`; checks that need no state are in `validation.py`.
 """
 
-from collections.abc import Callable
-from operator import attrgetter
-from typing import Any, TypeAlias
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
-from raftgate.api.errors import Compacted, FutureRev, KeyNotFound, LeaseNotFound, Unimplemented
+from raftgate.api.errors import Compacted, FutureRev, KeyNotFound, LeaseNotFound
 from raftgate.api.kv import (
     DeleteRangeRequest,
     DeleteRangeResponse,
@@ -19,53 +19,91 @@ from raftgate.api.kv import (
     RangeRequest,
     RangeResponse,
     ResponseHeader,
-    SortOrder,
-    SortTarget,
 )
-from storage.index import Index, covers
+from storage import ranges
+from storage.gathering import Gathering
+from storage.history import History
+from storage.index import Index
 from storage.metrics import Metrics
+from storage.options import Options
+from storage.row import ROW_OVERHEAD, SUB_BITS, Row, Stub, has_stub, weight
+from storage.sweep import BYTES_PER_KEY, Sweep, Sweeps
+from storage.values import Values
 
-SUB_BITS = 24  # a revision's changes are numbered within these bits of a row id
-ROW_OVERHEAD = 200  # bytes that a pending row takes in memory besides key and value, about
+UNDO_AT_ONCE = 5_000
+_DEFAULTS = Options()
 FIRST_REVISION = 1  # of a fresh store: etcd mvcc/kvstore.go
 NEVER_COMPACTED = -1  # etcd mvcc/kvstore.go compactMainRev
 
-Row: TypeAlias = tuple[int, bytes, int, int, bytes, int]
-"""A change as SQLite keeps it: `revision << 24 | sub`, key, create_revision, version (0: a tombstone), value, lease."""
 
-_SORT_FIELDS: dict[SortTarget, Callable[[KeyValue], Any]] = {  # Any: int or bytes, by field
-    SortTarget.VERSION: attrgetter("version"),
-    SortTarget.CREATE: attrgetter("create_revision"),
-    SortTarget.MOD: attrgetter("mod_revision"),
-    SortTarget.VALUE: attrgetter("value"),
-}
+class NotInMemory(Exception):
+    """What has been asked for lies in SQLite."""
+
+    def __init__(self, stubs: Sequence[Stub]) -> None:
+        super().__init__()
+        self.stubs = stubs
 
 
 class Kv:
     """The keys as of now, and the rows of them that SQLite does not have yet."""
 
     __slots__ = (
+        "_has_swept",
+        "_readers",
         "_start",
         "_undo",
         "compact_revision",
+        "history",
         "index",
+        "is_slicing",
         "leases",
         "metrics",
+        "options",
         "pending",
         "pending_bytes",
         "revision",
+        "supplied",
+        "sweeps",
+        "swept",
+        "taken",
+        "values",
+        "wanted",
     )
 
-    def __init__(self, index: Index, revision: int, compact_revision: int, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        index: Index,
+        history: History,
+        revision: int,
+        compact_revision: int,
+        metrics: Metrics,
+        options: Options = _DEFAULTS,
+    ) -> None:
+        self.options = options
         self.index = index
+        self.history = history
+        self.values = Values(index, history, options.value_cache_bytes)
+        self.sweeps = Sweeps(index, history, self.values, options.piece)
+        self.is_slicing = False
+        """Whether a command is half applied: no value may come or go then but by the command itself."""
         self.revision = revision
         """The store's revision, without the command that is being applied."""
         self.compact_revision = compact_revision
         self.leases: set[int] = set()
         """Ids of the leases that exist: none, until leases are served."""
         self.metrics = metrics
+        self.swept: list[tuple[int, Sweep]] = []
+        """Sweeps whose rows are pending too, each with the number of pending rows before its own."""
         self.pending: list[Row] = []
         self.pending_bytes = 0
+        self.taken: list[Row] = []
+        """Rows that have been handed over, and that SQLite may not have yet."""
+        self.supplied: dict[int, KeyValue] = {}
+        """What was read from SQLite for the command to come: row id -> KeyValue."""
+        self.wanted: list[Stub] | None = None
+        """While a command is tried out: what it would need of SQLite."""
+        self._readers: dict[int, int] = {}  # revision -> how many read at it
+        self._has_swept = False  # the running command has, and has moved the revision
         self._start = 0  # where the running command's rows begin in `pending`
         self._undo: list[tuple[bytes, KeyValue | None]] = []  # what each change of the running command replaced
 
@@ -77,7 +115,8 @@ class Kv:
     def commit(self) -> bool:
         """Makes the changes of the running command the next revision; tells whether there were any."""
         if not self._undo:
-            return False
+            has_swept, self._has_swept = self._has_swept, False
+            return has_swept
         self.revision += 1
         self._undo.clear()
         self._start = len(self.pending)
@@ -85,172 +124,224 @@ class Kv:
 
     def rollback(self) -> None:
         """Takes back the changes of the running command."""
-        for key, previous in reversed(self._undo):
+        for _ in self.take_back():
+            pass
+
+    def take_back(self) -> Iterator[None]:
+        """Takes back the changes of the running command, a piece at a time."""
+        index, history, values = self.index, self.history, self.values
+        undo = self._undo
+        while undo:
+            key, previous = undo.pop()
+            if len(undo) % self.options.piece == 0:
+                yield
+            now = index.get(key)
+            if now is not None:
+                values.removed(now)
             if previous is None:
-                self.index.remove(key)
-            elif self.index.get(key) is None:
-                self.index.add(previous)
+                index.remove(key)
+                history.undo_added(key)
+                continue
+            if now is None:
+                index.add(previous)
+                history.undo_removed(key)
             else:
-                self.index.update(previous)
+                index.update(previous)
+                history.undo_updated(key)
+            values.restored(previous)
         self.pending_bytes -= weight(self.pending[self._start :])
         del self.pending[self._start :]
-        self._undo.clear()
 
-    def take_pending(self) -> list[Row]:
-        """Hands over the pending rows, between two commands."""
-        rows, self.pending, self.pending_bytes, self._start = self.pending, [], 0, 0
-        return rows
+    def let_go(self) -> Iterator[None]:
+        """Drops what only taking back needs, many entries at a time, before the commit of a large command."""
+        while len(self._undo) > UNDO_AT_ONCE:
+            del self._undo[-UNDO_AT_ONCE:]
+            yield
+
+    def take_pending(self) -> tuple[list[Row], list[tuple[int, Sweep]]]:
+        """Hands over the pending rows and sweeps, between two commands."""
+        self.taken, self.pending, self.pending_bytes, self._start = self.pending, [], 0, 0
+        swept, self.swept = self.swept, []
+        return self.taken, swept
+
+    def uncommitted(self, row_id: int) -> Row | None:
+        """A row by its id, if SQLite may not have it yet."""
+        for rows in (self.pending, self.taken):
+            if rows and rows[0][0] <= row_id:
+                return rows[bisect_left(rows, row_id, key=itemgetter(0))]
+        return None
+
+    def before(self) -> dict[bytes, KeyValue]:
+        """The keys that the running command has changed, as they were before it, among others."""
+        return {previous.key: previous for _, previous in reversed(self._undo) if previous is not None}
+
+    def register(self, revision: int) -> None:
+        """Keeps the rows that a revision shows until it is unregistered as often."""
+        self._readers[revision] = self._readers.get(revision, 0) + 1
+
+    def unregister(self, revision: int) -> None:
+        """Undoes one `register`."""
+        self._readers[revision] -= 1
+        if not self._readers[revision]:
+            del self._readers[revision]
+
+    def remember(self, kv: KeyValue) -> None:
+        """Takes a value back into memory that has been read from SQLite, unless its key has changed since."""
+        now = self.index.get(kv.key)
+        if type(now) is Stub and now.mod_revision == kv.mod_revision and not self.is_slicing:
+            self.index.update(kv)
+            self.values.replaced(now, kv)
+
+    def lowest_read(self) -> int:
+        """The lowest revision that somebody reads at: the store's if nobody does."""
+        return min(self._readers, default=self.revision)
 
     def check_revision(self, revision: int) -> None:
         """Refuses to read at a revision that is not there; 0 and below mean the current one.
 
-        Raises: FutureRev, Compacted, Unimplemented.
+        Raises: FutureRev, Compacted.
         """
         if revision > self.revision:
             raise FutureRev
-        if 0 < revision < self.revision:
-            if revision < self.compact_revision:
-                raise Compacted
-            raise Unimplemented("reads of past revisions are not served yet")
+        if 0 < revision < self.compact_revision:
+            raise Compacted
+
+    def is_past(self, revision: int) -> bool:
+        """Whether a range's revision names a state that is no longer the current one."""
+        return 0 < revision < self.seen_revision
+
+    def load(self, kvs: Sequence[KeyValue], *, values: bool) -> list[KeyValue]:
+        """Replaces stubs by what has been supplied; notes what else is needed while a command is tried out.
+
+        Raises: NotInMemory.
+        """
+        found, lacking = [], []
+        for kv in kvs:
+            if type(kv) is Stub and (values or not kv.version):
+                full = self.supplied.get(kv.row_id)
+                if full is None:
+                    lacking.append(kv)
+                else:
+                    kv = full  # noqa: PLW2901 - the stub's place is taken
+            found.append(kv)
+        if lacking:
+            if self.wanted is None:
+                raise NotInMemory(lacking)
+            self.wanted += lacking
+        return found
 
     def range(self, request: RangeRequest) -> RangeResponse:
-        """Reads a range at a revision that has been checked (etcd server/etcdserver/txn/range.go)."""
+        """Reads a range at a revision that has been checked.
+
+        Raises: NotInMemory.
+        """
         self.metrics.ranges += 1
+        if request.revision > 0 and self.is_past(request.revision):
+            gathering = Gathering(self, request, request.revision)
+            for _ in gathering.pieces():
+                pass
+            return gathering.answer(self.load)
         header = ResponseHeader(revision=self.seen_revision)
         limit = request.limit
-        if request.revision > 0 and self._undo:  # the state before the running txn's own changes
-            kvs = self._range_before(request.key, request.range_end)
-            count = len(kvs)
-            if limit > 0 and _cuts_early(request):
-                kvs = kvs[: limit + 1]
-        elif request.count_only:
-            kvs, count = [], self.index.count(request.key, request.range_end)
-        elif limit > 0 and _cuts_early(request):
+        if request.count_only:
+            return RangeResponse(header, count=self.index.count(request.key, request.range_end))
+        if limit > 0 and ranges.cuts_early(request):
             kvs = self.index.range(request.key, request.range_end, limit + 1)
             count = len(kvs) if len(kvs) <= limit else self.index.count(request.key, request.range_end)
         else:
             kvs = self.index.range(request.key, request.range_end)
             count = len(kvs)
-        if request.count_only or not kvs:
-            return RangeResponse(header, count=count)
-        kvs = _sorted(request, _filtered(request, kvs))
-        more = 0 < limit < len(kvs)
-        if more:
-            kvs = kvs[:limit]
-        if request.keys_only:
-            kvs = [KeyValue(kv.key, kv.create_revision, kv.mod_revision, kv.version, b"", kv.lease) for kv in kvs]
-        return RangeResponse(header, tuple(kvs), more, count)
+        load = self.load if self.values.evicted and has_stub(kvs) else None
+        return ranges.answer(request, header, kvs, count, load)
 
     def put(self, request: PutRequest, *, alone: bool = False) -> PutResponse:
         """Stores a key; `alone`: not in a transaction.
 
-        Raises: LeaseNotFound, KeyNotFound.
+        Raises: LeaseNotFound, KeyNotFound, NotInMemory.
         """
         key, value, lease = request.key, request.value, request.lease
         metrics = self.metrics
         previous = self.index.get(key)
+        answered = previous if request.prev_kv else None
         if lease and lease not in self.leases:
             raise LeaseNotFound
         if request.ignore_value or request.ignore_lease or request.prev_kv:
             metrics.ranges += 1  # etcd reads the key through its own range
             if previous is not None:
-                value = previous.value if request.ignore_value else value
+                whole = self._whole(previous) if request.ignore_value or request.prev_kv else previous
+                value = whole.value if request.ignore_value else value
                 lease = previous.lease if request.ignore_lease else lease
+                answered = whole if request.prev_kv else None
             elif request.ignore_value or request.ignore_lease:
                 raise KeyNotFound
             metrics.txns += alone  # which makes two operations
         revision = self.revision + 1
+        row_id = revision << SUB_BITS | len(self.pending) - self._start
         if previous is None:
+            if self.sweeps.unsettled:
+                self.sweeps.settle_key(key)
             kv = KeyValue(key, revision, revision, 1, value, lease)
             self.index.add(kv)
+            self.history.added(key, row_id)
+            self.values.added(kv)
         else:  # the former key object, so that each key is held once
             kv = KeyValue(previous.key, previous.create_revision, revision, previous.version + 1, value, lease)
             self.index.update(kv)
-        self._record(kv, previous)
+            self.history.updated(previous, row_id)
+            self.values.replaced(previous, kv)
+        self._record(row_id, kv, previous)
         metrics.puts += 1
         metrics.put_bytes += len(key) + len(value)
-        return PutResponse(ResponseHeader(revision=revision), previous if request.prev_kv else None)
+        return PutResponse(ResponseHeader(revision=revision), answered)
 
     def delete_range(self, request: DeleteRangeRequest, *, alone: bool = False) -> DeleteRangeResponse:
-        """Deletes the keys of a range; `alone`: not in a transaction."""
+        """Deletes the keys of a range; `alone`: not in a transaction.
+
+        Raises: NotInMemory.
+        """
         metrics = self.metrics
         metrics.deletes += 1
         if request.prev_kv:
             metrics.ranges += 1  # as for put
             metrics.txns += alone
+        if alone and request.range_end and not request.prev_kv:
+            count = self.index.count(request.key, request.range_end)
+            if count > self.options.large:
+                return self._sweep(request, count)
         doomed = self.index.range(request.key, request.range_end)
-        self._delete(doomed)
+        answered = doomed if request.prev_kv else []
+        if answered and self.values.evicted and has_stub(answered):
+            answered = self.load(answered, values=True)
+        self.delete(doomed)
         header = ResponseHeader(revision=self.seen_revision)
-        return DeleteRangeResponse(header, len(doomed), tuple(doomed) if request.prev_kv else ())
+        return DeleteRangeResponse(header, len(doomed), tuple(answered))
 
-    def _delete(self, doomed: list[KeyValue]) -> None:
+    def _sweep(self, request: DeleteRangeRequest, count: int) -> DeleteRangeResponse:
+        """Deletes very many keys at once; nothing can go wrong after that."""
+        assert count <= 1 << SUB_BITS, "a command changes more keys than a revision can number"
+        self.revision += 1
+        sweep = self.sweeps.sweep(self.revision, request.key, request.range_end)
+        self.swept.append((len(self.pending), sweep))
+        self.pending_bytes += count * BYTES_PER_KEY
+        self._has_swept = True
+        return DeleteRangeResponse(ResponseHeader(revision=self.revision), count)
+
+    def delete(self, doomed: list[KeyValue]) -> None:
         """Deletes live keys; a long list may come in slices of one command."""
         revision = self.revision + 1
-        for kv in doomed:
+        sub = len(self.pending) - self._start
+        for row_id, kv in enumerate(doomed, revision << SUB_BITS | sub):
             self.index.remove(kv.key)
-            self._record(KeyValue(kv.key, mod_revision=revision), kv)
+            self.history.removed(kv, row_id)
+            self.values.removed(kv)
+            self._record(row_id, KeyValue(kv.key, mod_revision=revision), kv)
 
-    def _record(self, kv: KeyValue, previous: KeyValue | None) -> None:
+    def _whole(self, kv: KeyValue) -> KeyValue:
+        return self.load((kv,), values=True)[0] if type(kv) is Stub else kv
+
+    def _record(self, row_id: int, kv: KeyValue, previous: KeyValue | None) -> None:
         """Notes a change, so that it gets its row and can be taken back."""
-        pending = self.pending
-        sub = len(pending) - self._start
-        assert sub < 1 << SUB_BITS, "a command changes more keys than a revision can number"
-        pending.append((kv.mod_revision << SUB_BITS | sub, kv.key, kv.create_revision, kv.version, kv.value, kv.lease))
+        assert row_id >> SUB_BITS == kv.mod_revision, "a command changes more keys than a revision can number"
+        self.pending.append((row_id, kv.key, kv.create_revision, kv.version, kv.value, kv.lease))
         self.pending_bytes += len(kv.key) + len(kv.value) + ROW_OVERHEAD
         self._undo.append((kv.key, previous))
-
-    def _range_before(self, key: bytes, range_end: bytes) -> list[KeyValue]:
-        """A range as it was before the running command."""
-        kvs = {kv.key: kv for kv in self.index.range(key, range_end)}
-        for changed, previous in reversed(self._undo):
-            if not covers(key, range_end, changed):
-                continue
-            if previous is None:
-                kvs.pop(changed, None)
-            else:
-                kvs[changed] = previous
-        return [kvs[key] for key in sorted(kvs)]
-
-
-def weight(rows: list[Row]) -> int:
-    """Bytes of memory that pending rows take, about."""
-    return sum(len(row[1]) + len(row[4]) + ROW_OVERHEAD for row in rows)
-
-
-def _cuts_early(request: RangeRequest) -> bool:
-    """Whether only the first limit + 1 keys are looked at, before any sorting (etcd's oddity)."""
-    return request.sort_order is SortOrder.NONE and not _has_filter(request)
-
-
-def _has_filter(request: RangeRequest) -> bool:
-    return bool(
-        request.min_mod_revision
-        or request.max_mod_revision
-        or request.min_create_revision
-        or request.max_create_revision
-    )
-
-
-def _filtered(request: RangeRequest, kvs: list[KeyValue]) -> list[KeyValue]:
-    if not _has_filter(request):
-        return kvs
-    if request.max_mod_revision:
-        kvs = [kv for kv in kvs if kv.mod_revision <= request.max_mod_revision]
-    if request.min_mod_revision:
-        kvs = [kv for kv in kvs if kv.mod_revision >= request.min_mod_revision]
-    if request.max_create_revision:
-        kvs = [kv for kv in kvs if kv.create_revision <= request.max_create_revision]
-    if request.min_create_revision:
-        kvs = [kv for kv in kvs if kv.create_revision >= request.min_create_revision]
-    return kvs
-
-
-def _sorted(request: RangeRequest, kvs: list[KeyValue]) -> list[KeyValue]:
-    """Sorts what comes in key order; equals stay in key order both ways."""
-    order, target = request.sort_order, request.sort_target
-    if target is SortTarget.KEY:
-        return kvs[::-1] if order is SortOrder.DESCEND else kvs
-    field = _SORT_FIELDS.get(target) if isinstance(target, SortTarget) else None
-    if field is None:
-        return kvs
-    return sorted(kvs, key=field, reverse=order is SortOrder.DESCEND)

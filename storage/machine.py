@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from raftgate.api.cluster import Member, MemberAdded, MemberAttributes
 from raftgate.api.errors import EtcdError
 from raftgate.api.kv import (
+    CompactionRequest,
     DeleteRangeRequest,
     PutRequest,
     RangeRequest,
@@ -21,16 +24,36 @@ from raftgate.api.kv import (
     TxnRequest,
     TxnResponse,
 )
+from raftgate.api.maintenance import AlarmMember, AlarmRequest, AlarmResponse
 from raftgate.api.message import Message, Request
-from storage.database import Content, Database
+from storage.alarm import Alarms
+from storage.compaction import Compaction, CompactionStep, compact
+from storage.database import Database
+from storage.fetch import Fetch, fetch_range, fetch_txn
+from storage.hash import HashKv, hash_all
+from storage.history import History
 from storage.index import Index
-from storage.kv import Kv
+from storage.kv import Kv, NotInMemory
+from storage.loading import Content
 from storage.members import Members
 from storage.metrics import Gauges, Metrics
+from storage.missing import Missing, may_lack, reads_past, try_out
 from storage.options import Options
+from storage.ranges import cuts_early
+from storage.reader import Readers
+from storage.row import Row
+from storage.slices import Slicer, Slices, touched
 from storage.txn import txn
 from storage.validation import is_read_only
 from storage.writer import Batch, Writer
+
+READ_AT_ONCE: Final = 5
+"""Times the keys of a large command a range may look at in one go: a millisecond, five when they are sorted."""
+
+SPENT_AT_ONCE: Final = 5_000
+"""Rows that are let go of in one go."""
+
+R = TypeVar("R")
 
 _TIME_STEP = 1000  # milliseconds of the leader's clock between two rows of times
 
@@ -49,23 +72,40 @@ class Command:
 class Machine:
     """One member's copy of the replicated state."""
 
-    def __init__(self, database: Database, content: Content, metrics: Metrics) -> None:
+    def __init__(self, database: Database, content: Content, options: Options, metrics: Metrics) -> None:
         self.database = database
         self.writer = Writer(database)
         self.applied_index = content.applied_index
-        self._kv = Kv(Index(content.live), content.revision, content.compact_revision, metrics)
+        self._readers = Readers(database)
+        history = History(content.codes, content.gone)
+        self._large = options.large
+        self._kv = Kv(Index(content.live), history, content.revision, content.compact_revision, metrics, options)
+        for each in content.live:
+            self._kv.values.loaded(each)
         self._members = Members(content.members)
+        self._alarms = Alarms(content.alarms)
+        self._compaction: Compaction | None = None
+        self._compaction_limit = options.compaction_batch_limit
+        self._finished_compact_revision = content.finished_compact_revision
+        self._flushed_compact_revision = content.compact_revision
+        self._flushed_revision = content.revision
         self._times: list[tuple[int, int]] = []
         self._last_time = content.last_time
         self._taken: Batch | None = None  # handed out, not yet committed
+        self._spent: list[list[Row]] = []  # rows of batches, to be let go of
+        self.sliced_result: Message | EtcdError | None = None
+        """The result of the last command that was applied in slices."""
         self._flushed_index = content.applied_index
-        self._handlers: dict[type[Request[Any]], Callable[[Any], Message]] = {  # Any: by key of the table
+        self._all_handlers: dict[type[Request[Any]], Callable[[Any], Message]] = {  # Any: by key of the table
             PutRequest: partial(self._kv.put, alone=True),
             TxnRequest: partial(txn, self._kv),
             DeleteRangeRequest: partial(self._kv.delete_range, alone=True),
+            CompactionRequest: partial(compact, self._kv),
             MemberAdded: self._members.add,
             MemberAttributes: self._members.publish,
+            AlarmRequest: self._call_alarms,
         }
+        self._handlers = self._alarms.limit(self._all_handlers)
         metrics.gauges = self._gauges
 
     @classmethod
@@ -75,7 +115,7 @@ class Machine:
         Raises: DatabaseRefused.
         """
         database = Database.open(path, options)
-        return cls(database, database.load(), metrics)
+        return cls(database, database.load(), options, metrics)
 
     @property
     def revision(self) -> int:
@@ -86,6 +126,16 @@ class Machine:
     def compact_revision(self) -> int:
         """The revision below which nothing can be read, -1 if there never was a compaction."""
         return self._kv.compact_revision
+
+    @property
+    def committed_revision(self) -> int:
+        """The revision up to which SQLite has everything."""
+        return self._flushed_revision
+
+    @property
+    def alarms(self) -> tuple[AlarmMember, ...]:
+        """The alarms that are raised."""
+        return self._alarms.all()
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -100,10 +150,10 @@ class Machine:
     def apply(self, index: int, command: Command) -> Message | EtcdError:
         """Applies the entry at `index`, the one after the last, wholly or, answering an error, not at all.
 
-        The request must have passed `validation.check`. Anything raised is a defect: the state is as before.
+        The request must have passed `validation.check`, and nothing may be `missing`. Anything raised is a defect: the
+        state is as before.
         """
-        if index != self.applied_index + 1:
-            raise ValueError(f"entry {index} cannot follow entry {self.applied_index}")
+        self._check_next(index)
         request = command.request
         kv = self._kv
         answer: Message | EtcdError
@@ -121,26 +171,95 @@ class Machine:
             else:
                 if kv.commit():
                     self._note_time(command.time)
+        if kv.supplied:
+            kv.supplied.clear()
         self.applied_index = index
         return answer
 
-    def range(self, request: RangeRequest) -> RangeResponse:
-        """Reads a range from the current state.
+    def is_large(self, command: Command) -> bool:
+        """Whether a command, the next to be applied, is for `apply_in_slices`."""
+        kind = type(command.request)
+        return (kind is TxnRequest or kind is DeleteRangeRequest) and touched(self._kv, command.request) > self._large
 
-        Raises: FutureRev, Compacted, Unimplemented.
+    def apply_in_slices(self, index: int, command: Command) -> Slices[Message | EtcdError]:
+        """Applies as `apply` does, a few milliseconds for each step of the iterator, which must be exhausted.
+
+        It answers None when the loop may turn, or something missing, to be run in a reader's thread before the next
+        step. The generator's value is the result, which is also in `sliced_result`. Meanwhile nobody may read or apply.
         """
-        if request.revision > 0:
-            self._kv.check_revision(request.revision)
-        return self._kv.range(request)
+        self._check_next(index)
+        request, kv = command.request, self._kv
+        assert request is not None, "nothing is not large"
+        answer: Message | EtcdError
+        kv.is_slicing = True
+        try:
+            self._alarms.check(request)
+            answer = yield from Slicer(kv, self._readers).apply(request)
+            yield from kv.let_go()
+            if kv.commit():
+                self._note_time(command.time)
+        except EtcdError as error:
+            yield from kv.take_back()
+            answer = error.with_traceback(None)
+        except BaseException:
+            kv.rollback()
+            raise
+        finally:
+            kv.is_slicing = False
+            kv.supplied.clear()
+        self.applied_index = index
+        self.sliced_result = answer
+        return answer
 
-    def txn(self, request: TxnRequest) -> TxnResponse:
-        """Answers a read-only transaction from the current state.
+    def missing(self, command: Command) -> Missing | None:
+        """What the command needs and memory lacks, of the command to be applied next; to be run, then supplied.
 
-        Raises: FutureRev, Compacted, Unimplemented.
+        To be asked again until it is None: what is read first may decide what else is needed.
+        """
+        request = command.request
+        if not may_lack(self._kv, request) or self.is_large(command):
+            return None
+        assert request is not None, "nothing lacks nothing"
+        stubs = try_out(self._kv, self._handlers[type(request)], request)
+        return Missing(self._readers, stubs) if stubs else None
+
+    def supply(self, missing: Missing) -> None:
+        """Takes what was missing, until the next command has been applied."""
+        self._kv.supplied.update(missing.found)
+
+    def range(self, request: RangeRequest) -> RangeResponse | Fetch[RangeResponse]:
+        """Reads a range: at once, where all of it is in memory, else by a fetch that the caller has to close.
+
+        Raises: FutureRev, Compacted.
+        """
+        kv = self._kv
+        revision = request.revision
+        if revision > 0:
+            kv.check_revision(revision)
+        if (revision <= 0 or revision == kv.revision) and not (request.range_end and self._is_large(request)):
+            try:
+                return kv.range(request)
+            except NotInMemory:
+                pass
+        else:
+            kv.metrics.ranges += 1
+        return _settle(fetch_range(kv, self._readers, request))
+
+    def txn(self, request: TxnRequest) -> TxnResponse | Fetch[TxnResponse]:
+        """Answers a read-only transaction, as `range` does.
+
+        Raises: FutureRev, Compacted.
         """
         if not is_read_only(request):
             raise ValueError("a txn that may write goes through the log")
-        return txn(self._kv, request)
+        kv = self._kv
+        if not reads_past(request, kv.revision) and touched(kv, request) <= READ_AT_ONCE * self._large:
+            counts = kv.metrics.counts()
+            try:
+                return txn(kv, request)
+            except NotInMemory:
+                kv.metrics.reset(counts)
+        return _settle(fetch_txn(kv, self._readers, request))
 
     def batch(self) -> Batch | None:
         """Hands out everything that SQLite does not have yet, or None; to be flushed, then told to `committed`."""
@@ -148,25 +267,104 @@ class Machine:
             raise RuntimeError("the batch before is not committed yet")
         if self.applied_index == self._flushed_index:
             return None
-        kv, members = self._kv, self._members
+        kv, members, alarms = self._kv, self._members, self._alarms
         size, times, self._times = kv.pending_bytes, self._times, []
         records = members.all() if members.changed else None
-        members.changed = False
+        raised = alarms.all() if alarms.changed else None
+        members.changed = alarms.changed = False
+        rows, swept = kv.take_pending()
         self._taken = Batch(
-            self.applied_index, kv.revision, kv.compact_revision, kv.take_pending(), size, times, records
+            self.applied_index, kv.revision, kv.compact_revision, rows, size, times, records, raised, swept
         )
         return self._taken
 
     def committed(self, batch: Batch) -> None:
-        """Lets go of a batch that has been flushed."""
+        """Lets go of a batch that has been flushed, and of values beyond the budget."""
         if batch is not self._taken:
             raise ValueError("not the batch that was handed out")
         self._taken = None
         self._flushed_index = batch.applied_index
+        self._flushed_compact_revision = batch.compact_revision
+        self._flushed_revision = batch.revision
+        self._kv.taken = []
+        if len(batch.rows) > SPENT_AT_ONCE:
+            self._spent.append(batch.rows)
+        if not self._kv.is_slicing:
+            self._kv.values.evict(batch.revision)
+        self.settle()
+
+    def compaction_step(self) -> CompactionStep | None:
+        """Does the next few milliseconds of a compaction: to be given to `Writer.delete`, then to `compacted`.
+
+        None if there is nothing to do now: no compaction is unfinished, or it is not in the file yet, or somebody still
+        reads below it.
+        """
+        kv = self._kv
+        if self._compaction is None:
+            target = kv.compact_revision
+            if target <= self._finished_compact_revision or target > self._flushed_compact_revision:
+                return None
+            self._compaction = Compaction(kv, target, self._compaction_limit)
+        if kv.lowest_read() < self._compaction.revision:
+            return None
+        if kv.sweeps.settle():
+            return CompactionStep(self._compaction.revision, [], is_last=False)
+        return self._compaction.step()
+
+    def compacted(self, step: CompactionStep) -> None:
+        """Takes note that the rows of a step are deleted, durably as of the transaction."""
+        if step.is_last:
+            self._compaction = None
+            self._finished_compact_revision = step.revision
+
+    def compaction_done(self, revision: int) -> bool:
+        """Whether the file has nothing left that a compaction at `revision` drops."""
+        return revision <= self._finished_compact_revision
+
+    def settle(self) -> bool:
+        """Does a few milliseconds of what commands and commits have left to be done; tells whether there is more."""
+        if self._spent:  # a million rows are not freed in one go
+            del self._spent[-1][-SPENT_AT_ONCE:]
+            if not self._spent[-1]:
+                self._spent.pop()
+            return True
+        return self._kv.sweeps.settle()
+
+    def hash_kv(self, revision: int) -> HashKv:
+        """A hash over the keys up to `revision`, 0 for the current one, to be run in a reader's thread and closed.
+
+        What it covers must be committed.
+        Raises: FutureRev, Compacted.
+        """
+        is_finished = self.compaction_done(self._kv.compact_revision)
+        return HashKv(self._kv, self._readers, revision, committed=self._flushed_revision, is_finished=is_finished)
+
+    def hash_all(self) -> int:
+        """A hash over the local file, below 2**32; in a reader's thread."""
+        return hash_all(self._readers)
 
     def close(self) -> None:
         """Closes the file; what was not flushed is lost to it, and replayed from the log."""
+        self._readers.close()
         self.database.close()
+
+    def _check_next(self, index: int) -> None:
+        if index != self.applied_index + 1:
+            raise ValueError(f"entry {index} cannot follow entry {self.applied_index}")
+
+    def _call_alarms(self, request: AlarmRequest) -> AlarmResponse:
+        answer = self._alarms.call(request)
+        self._handlers = self._alarms.limit(self._all_handlers)
+        return msgspec.structs.replace(answer, header=ResponseHeader(revision=self._kv.revision))
+
+    def _is_large(self, request: RangeRequest) -> bool:
+        """Whether a range looks at more keys than the loop may in one go."""
+        large = READ_AT_ONCE * self._large
+        if request.count_only or not request.range_end or len(self._kv.index) <= large:
+            return False
+        if request.limit < large and cuts_early(request):
+            return False
+        return self._kv.index.count(request.key, request.range_end) > large
 
     def _note_time(self, time: float) -> None:
         milliseconds = int(time * 1000)
@@ -178,3 +376,16 @@ class Machine:
     def _gauges(self) -> Gauges:
         kv, size = self._kv, self.writer.size
         return Gauges(size.total, size.in_use, kv.revision, kv.compact_revision, len(kv.index))
+
+
+def _settle(fetch: Fetch[R]) -> R | Fetch[R]:
+    """The answer of a fetch that needs nothing of SQLite, or else the fetch."""
+    try:
+        answer = fetch.at_once()
+    except BaseException:
+        fetch.close()
+        raise
+    if answer is None:
+        return fetch
+    fetch.close()
+    return answer

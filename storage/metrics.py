@@ -38,6 +38,14 @@ class Metrics(Collector):
         self.gauges: Callable[[], Gauges] = Gauges
         registry.register(self)
 
+    def counts(self) -> tuple[int, ...]:
+        """All counts, for `reset`."""
+        return self.puts, self.put_bytes, self.deletes, self.ranges, self.txns
+
+    def reset(self, counts: tuple[int, ...]) -> None:
+        """Takes all counts back to what they were: what was counted since is done again."""
+        self.puts, self.put_bytes, self.deletes, self.ranges, self.txns = counts
+
     def operations(self) -> int:
         """The number of ranges, puts and deletes so far."""
         return self.ranges + self.puts + self.deletes

@@ -2,14 +2,20 @@
 
 from functools import cache
 
-from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, MetaData, Table, Text, insert, select
+from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, MetaData, Table, Text, insert, select, update
 
-VERSION = 1
-"""Of the file format. A file of a lower version is to be migrated, one of a higher version is refused."""
+VERSION = 2
+"""Of the file format. A file of a lower version is upgraded, one of a higher version is refused."""
 
 APPLICATION_ID = 0x52674B76  # "RgKv": marks the file as raftgate's, in SQLite's header
 
-FIRST_META = {"schema_version": VERSION, "applied_index": 0, "revision": 1, "compact_revision": -1}
+FIRST_META = {
+    "schema_version": VERSION,
+    "applied_index": 0,
+    "revision": 1,
+    "compact_revision": -1,
+    "finished_compact_revision": -1,  # that of the last compaction whose rows are all deleted
+}
 
 METADATA = MetaData()
 
@@ -51,6 +57,15 @@ MEMBERS = Table(
 )
 
 
+ALARMS = Table(
+    "alarms",
+    METADATA,
+    Column("member_id", Text, primary_key=True),  # as in members
+    Column("alarm", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+
 class DatabaseRefused(RuntimeError):
     """A database file that cannot be used; the text names the file and the reason."""
 
@@ -85,9 +100,31 @@ def check(connection: Connection) -> None:
         raise DatabaseRefused(f"the file has format version {version}, which never was")
 
 
+def upgrade(connection: Connection) -> None:
+    """Brings a file of a lower version to this one, in the connection's transaction."""
+    version = connection.execute(select(META.c.value).where(META.c.name == "schema_version")).scalar_one()
+    if version < 2:
+        ALARMS.create(connection, checkfirst=False)
+        connection.execute(insert(META), {"name": "finished_compact_revision", "value": -1})
+    connection.execute(update(META).where(META.c.name == "schema_version").values(value=VERSION))
+
+
 @cache
 def insert_history(count: int) -> str:
     """The statement that inserts `count` rows: a plain executemany takes the GIL for each row, this once for all."""
     columns = [column.name for column in HISTORY.columns]
     row = f"({', '.join('?' * len(columns))})"
     return f"INSERT INTO {HISTORY.name} ({', '.join(columns)}) VALUES {', '.join([row] * count)}"  # noqa: S608 - own names
+
+
+@cache
+def select_history(count: int, *, values: bool) -> str:
+    """The statement that reads rows by `count` ids: id, create_revision, version, lease and, with `values`, value."""
+    columns = "id, create_revision, version, lease" + (", value" if values else "")
+    return f"SELECT {columns} FROM {HISTORY.name} WHERE id IN ({', '.join('?' * count)})"  # noqa: S608 - own names
+
+
+@cache
+def delete_history(count: int) -> str:
+    """The statement that deletes rows by `count` ids."""
+    return f"DELETE FROM {HISTORY.name} WHERE id IN ({', '.join('?' * count)})"  # noqa: S608 - own names

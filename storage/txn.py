@@ -19,64 +19,83 @@ from raftgate.api.kv import (
     TxnRequest,
     TxnResponse,
 )
-from storage.kv import Kv
+from storage.kv import Kv, NotInMemory
 from storage.metrics import Metrics
+from storage.row import Load, has_stub
 from storage.validation import is_read_only
 
 _MISSING = KeyValue()
 
 
 @dataclass(slots=True)
-class _Branch:
+class Branch:
     """The branch that a txn takes, and those of its nested txns in their order."""
 
     succeeded: bool
     ops: tuple[RequestOp, ...]
-    nested: list["_Branch"]
+    nested: list["Branch"]
 
 
 def txn(kv: Kv, request: TxnRequest) -> TxnResponse:
     """Runs a transaction; its changes are left to be committed or, after an error, rolled back.
 
-    Raises: KeyNotFound, LeaseNotFound, FutureRev, Compacted, Unimplemented.
+    Raises: KeyNotFound, LeaseNotFound, FutureRev, Compacted, NotInMemory.
     """
     metrics = kv.metrics
     before = metrics.operations()
     try:
         branch = _choose(kv, request)
-        _check_puts(kv, branch)
-        _check_ranges(kv, branch)
+        check_puts(kv, branch)
+        check_ranges(kv, branch)
         if not is_read_only(request):
-            before = _count(metrics, before)  # etcd compares in a read transaction of its own
+            before = count(metrics, before)  # etcd compares in a read transaction of its own
         response = _run(kv, branch)
     finally:
-        _count(metrics, before)
+        count(metrics, before)
     return TxnResponse(ResponseHeader(revision=kv.seen_revision), response.succeeded, response.responses)
 
 
-def _count(metrics: Metrics, before: int) -> int:
-    """Counts a transaction if it had several operations, as etcd mvcc/metrics_txn.go does."""
+def count(metrics: Metrics, before: int) -> int:
+    """Counts a transaction if it had several operations since `before`, as etcd mvcc/metrics_txn.go does."""
     now = metrics.operations()
     if now - before > 1:
         metrics.txns += 1
     return now
 
 
-def _choose(kv: Kv, request: TxnRequest) -> _Branch:
+def _choose(kv: Kv, request: TxnRequest) -> Branch:
+    if kv.values.evicted:
+        _need_values(kv, request.compare)
     succeeded = True
     for compare in request.compare:
         if not _holds(kv, compare):
             succeeded = False
             break
     ops = request.success if succeeded else request.failure
-    return _Branch(succeeded, ops, [_choose(kv, op.request_txn) for op in ops if op.request_txn is not None])
+    return Branch(succeeded, ops, [_choose(kv, op.request_txn) for op in ops if op.request_txn is not None])
 
 
-def _check_puts(kv: Kv, branch: _Branch) -> None:
+def _need_values(kv: Kv, compares: tuple[Compare, ...]) -> None:
+    """Asks for all values that are to be compared, rather than for one after the other.
+
+    Raises: NotInMemory.
+    """
+    for compare in compares:
+        if compare.target is CompareTarget.VALUE:
+            kv.load(kv.index.range(compare.key, compare.range_end), values=True)
+    if kv.wanted:
+        raise NotInMemory(kv.wanted)
+
+
+def check_puts(kv: Kv, branch: Branch) -> None:
+    """Checks the puts of the branch taken.
+
+    Raises: KeyNotFound, LeaseNotFound.
+    """
     nested = iter(branch.nested)
     for op in branch.ops:
         if op.request_txn is not None:
-            _check_puts(kv, next(nested))
+            check_puts(kv, next(nested))
         put = op.request_put
         if put is None:
             continue
@@ -88,23 +107,31 @@ def _check_puts(kv: Kv, branch: _Branch) -> None:
             raise LeaseNotFound
 
 
-def _check_ranges(kv: Kv, branch: _Branch) -> None:
+def check_ranges(kv: Kv, branch: Branch) -> None:
+    """Checks the ranges of the branch taken.
+
+    Raises: FutureRev, Compacted.
+    """
     nested = iter(branch.nested)
     for op in branch.ops:
         if op.request_txn is not None:
-            _check_ranges(kv, next(nested))
+            check_ranges(kv, next(nested))
         elif op.request_range is not None:
-            _check_range(kv, op.request_range)
+            check_range(kv, op.request_range)
 
 
-def _check_range(kv: Kv, request: RangeRequest) -> None:
+def check_range(kv: Kv, request: RangeRequest) -> None:
+    """Checks the revision of a range in a transaction.
+
+    Raises: FutureRev, Compacted.
+    """
     # A negative revision is below the first one here, while a plain range reads it as the current one.
     if request.revision and request.revision < kv.compact_revision:
         raise Compacted
     kv.check_revision(request.revision)
 
 
-def _run(kv: Kv, branch: _Branch) -> TxnResponse:
+def _run(kv: Kv, branch: Branch) -> TxnResponse:
     nested = iter(branch.nested)
     responses = []
     for op in branch.ops:
@@ -121,12 +148,18 @@ def _run(kv: Kv, branch: _Branch) -> TxnResponse:
 
 
 def _holds(kv: Kv, compare: Compare) -> bool:
-    """Whether a compare holds for its key, or for every key of its range."""
     kv.metrics.ranges += 1  # etcd reads what it compares through its own range
-    kvs = kv.index.range(compare.key, compare.range_end)
+    return holds(compare, kv.index.range(compare.key, compare.range_end), kv.load)
+
+
+def holds(compare: Compare, kvs: list[KeyValue], load: Load) -> bool:
+    """Whether a compare holds for its key, or for every key of its range."""
+    is_of_value = compare.target is CompareTarget.VALUE
     if not kvs:
         # There is no way to say "no value", so no compare of a value holds for a missing key.
-        return compare.target is not CompareTarget.VALUE and _relation(compare, _MISSING)
+        return not is_of_value and _relation(compare, _MISSING)
+    if is_of_value and has_stub(kvs):
+        kvs = load(kvs, values=True)
     return all(_relation(compare, stored) for stored in kvs)
 
 

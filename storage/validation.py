@@ -32,6 +32,7 @@ from raftgate.api.message import Request
 
 MAX_TXN_OPS = 128  # etcd embed/config.go
 REQUEST_OVERHEAD = 24  # bytes of an encoded request besides key and value
+PUT_OVERHEAD = 256  # etcd server/storage/quota.go, kvOverhead
 OP_OVERHEAD = 10  # bytes of an encoded operation of a txn, likewise
 
 
@@ -121,6 +122,20 @@ def encoded_size(request: Request[Any]) -> int:  # Any: whatever answers it
     if isinstance(request, TxnRequest):
         return REQUEST_OVERHEAD + _txn_size(request)
     return REQUEST_OVERHEAD + len(wire_codec.encode(request))
+
+
+def cost(request: Request[Any]) -> int:  # Any: whatever answers it
+    """Bytes that the space quota counts for a request, of a transaction's costlier branch (etcd storage/quota.go)."""
+    if isinstance(request, PutRequest):
+        return PUT_OVERHEAD + len(request.key) + len(request.value)
+    if isinstance(request, TxnRequest):
+        return max(_branch_cost(request.success), _branch_cost(request.failure))
+    return 0
+
+
+def _branch_cost(ops: tuple[RequestOp, ...]) -> int:
+    puts = sum(cost(op.request_put) for op in ops if op.request_put is not None)
+    return puts + sum(cost(op.request_txn) for op in ops if op.request_txn is not None)
 
 
 def _txn_size(request: TxnRequest) -> int:

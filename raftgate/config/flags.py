@@ -107,7 +107,7 @@ TABLE: dict[str, tuple[Flag, ...]] = {
         Flag("raft-write-timeout", DURATION, "5s", LATER, "Write timeout between members (at least 5s).", ""),
     ),
     "Limits": (
-        Flag("quota-backend-bytes", INT64, "0", LATER, "Largest database in bytes (0: 2 GiB, negative: no limit)."),
+        Flag("quota-backend-bytes", INT64, "0", WORKS, "Largest database in bytes (0: 2 GiB, negative: no limit)."),
         Flag("max-txn-ops", UINT, "128", WORKS, "Most operations in a transaction."),
         Flag("max-request-bytes", UINT, "1572864", WORKS, "Largest request in bytes."),
         Flag("max-concurrent-streams", UINT32, "4294967295", WORKS, "Most streams at a time for each client."),
@@ -182,12 +182,12 @@ TABLE: dict[str, tuple[Flag, ...]] = {
         Flag("bcrypt-cost", UINT, "10", LATER, "Cost of a password hash, 4 to 31."),
     ),
     "Compaction and watch": (
-        Flag("auto-compaction-mode", STRING, "periodic", LATER, "What the retention counts: periodic or revision."),
-        Flag("auto-compaction-retention", STRING, "0", LATER, "History to keep (0: all)."),
-        Flag("compaction-batch-limit", INT, "1000", LATER, "Revisions removed in one step."),
-        Flag("compaction-sleep-interval", DURATION, "10ms", LATER, "Pause between two steps."),
+        Flag("auto-compaction-mode", STRING, "periodic", WORKS, "What the retention counts: periodic or revision."),
+        Flag("auto-compaction-retention", STRING, "0", WORKS, "History to keep (0: all)."),
+        Flag("compaction-batch-limit", INT, "1000", WORKS, "Revisions removed in one step."),
+        Flag("compaction-sleep-interval", DURATION, "10ms", WORKS, "Pause between two steps."),
         Flag("watch-progress-notify-interval", DURATION, "10m", LATER, "Time between two progress notices."),
-        Flag("bootstrap-defrag-threshold-megabytes", UINT, "0", LATER, "MiB to gain by it (0: never)."),
+        Flag("bootstrap-defrag-threshold-megabytes", UINT, "0", WORKS, "MiB to gain by it (0: never)."),
     ),
     "Integrity and feature gates": (
         Flag("corrupt-check-time", DURATION, "0s", LATER, "Time between two comparisons of all members (0: never)."),
@@ -219,6 +219,8 @@ TABLE: dict[str, tuple[Flag, ...]] = {
         Flag("unsafe-no-fsync", BOOL, "false", WORKS, "Never wait for the disk: acknowledged writes may be lost."),
     ),
     "Raftgate's own": (
+        Flag("raftgate-value-cache-bytes", INT64, "0", WORKS, "Bytes of values in memory (0: a quarter of it)."),
+        Flag("raftgate-auto-disarm", BOOL, "true", WORKS, "Clear NOSPACE once use is below 90% of the quota."),
         Flag("raftgate-health-timeout", DURATION, "3s", WORKS, "Deadline of each health check."),
         Flag("raftgate-shutdown-delay", DURATION, "0s", WORKS, "Time between not ready and stopping."),
     ),

@@ -14,7 +14,7 @@ from raftgate.config.errors import ConfigError, Finished, Note, Refusal, invalid
 from raftgate.config.flags import FLAGS
 from raftgate.config.model import Config, LogRotation
 from raftgate.config.sources import read_arguments, read_environment, read_file
-from raftgate.config.syntax import quote
+from raftgate.config.syntax import parse_duration, quote
 from raftgate.config.urls import Url
 from raftgate.config.usage import version_text
 
@@ -120,6 +120,7 @@ def _build(settings: Settings, resolve: Resolve, notes: list[Note]) -> Config:
         "election_timeout": settings["election-timeout"] / 1000,
         "backend_batch_interval": settings["backend-batch-interval"] or 0.1,  # etcd storage/backend/backend.go
         "backend_batch_limit": settings["backend-batch-limit"] or 10000,
+        "auto_compaction_retention": _retention(settings),
         "host_whitelist": settings["host-whitelist"] or ("*",),
         "log_rotation": _rotation(settings),
         "initial_cluster": {settings["name"]: settings["initial-advertise-peer-urls"]},
@@ -131,6 +132,14 @@ def _build(settings: Settings, resolve: Resolve, notes: list[Note]) -> Config:
     members = parse_members(settings["initial-cluster"])
     check_members(members, config.name, config.initial_advertise_peer_urls, resolve)
     return dataclasses.replace(config, initial_cluster=members)
+
+
+def _retention(settings: Settings) -> float:
+    """A bare number counts revisions, or hours."""
+    retention: str = settings["auto-compaction-retention"]
+    if retention.isdigit():
+        return float(retention) * (1 if settings["auto-compaction-mode"] == "revision" else 3600)
+    return parse_duration(retention)
 
 
 def _rotation(settings: Settings) -> LogRotation | None:

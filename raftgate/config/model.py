@@ -47,6 +47,7 @@ class Config:
     socket_reuse_port: bool
     socket_reuse_address: bool
 
+    quota_backend_bytes: int
     max_txn_ops: int
     max_request_bytes: int
     max_concurrent_streams: int
@@ -58,6 +59,13 @@ class Config:
     initial_cluster_token: str
     strict_reconfig_check: bool
     pre_vote: bool
+
+    auto_compaction_mode: str
+    auto_compaction_retention: float
+    """Seconds of history to keep in mode `periodic`, revisions in mode `revision`; 0 is all."""
+    compaction_batch_limit: int
+    compaction_sleep_interval: float
+    bootstrap_defrag_threshold_megabytes: int
 
     cors: tuple[str, ...]
     host_whitelist: tuple[str, ...]
@@ -71,6 +79,8 @@ class Config:
     warning_unary_request_duration: float
 
     unsafe_no_fsync: bool
+    raftgate_value_cache_bytes: int
+    raftgate_auto_disarm: bool
     raftgate_health_timeout: float
     raftgate_shutdown_delay: float
 

@@ -1,4 +1,6 @@
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -10,7 +12,16 @@ from consensus.metrics import Metrics
 from consensus.raft import confchange
 from consensus.raft.types import ConfChange, Entry, EntryType
 from raftgate.api.errors import KeyNotFound, Stopped, Timeout
-from raftgate.api.kv import PutRequest, PutResponse, RangeRequest
+from raftgate.api.kv import (
+    DeleteRangeRequest,
+    DeleteRangeResponse,
+    PutRequest,
+    PutResponse,
+    RangeRequest,
+    RangeResponse,
+    RequestOp,
+    TxnRequest,
+)
 from raftgate.api.message import Request
 from storage.machine import Machine
 from storage.metrics import Metrics as StorageMetrics
@@ -36,7 +47,7 @@ class Bench:
         self.index += 1
         self.applier.apply(Entry(1, self.index, kind, data))
 
-    def put(self, request_id: int, request: Request[PutResponse]) -> None:
+    def put(self, request_id: int, request: Request[Any]) -> None:  # Any: whatever answers it
         self.apply(command.encode(request_id, request, 1.0))
 
 
@@ -86,7 +97,9 @@ async def test_waiters_expire_in_order(bench: Bench) -> None:
         await first
     assert not second.done()
     bench.put(1, PutRequest(key=b"late"))  # the outcome was open: it is applied all the same
-    assert bench.machine.range(RangeRequest(key=b"late")).count == 1
+    answer = bench.machine.range(RangeRequest(key=b"late"))
+    assert isinstance(answer, RangeResponse)
+    assert answer.count == 1
     assert bench.registry.get_sample_value("etcd_server_proposals_failed_total") == 1
 
 
@@ -115,3 +128,41 @@ async def test_applies_are_counted_by_method_and_success(bench: Bench) -> None:
     for success in ("true", "false"):
         labels = {"version": "v3", "op": "Put", "success": success}
         assert bench.registry.get_sample_value("etcd_server_apply_duration_seconds_count", labels) == 1
+
+
+async def test_a_large_command_is_applied_in_slices_and_others_wait(bench: Bench) -> None:
+    keys = [b"%06d" % number for number in range(6000)]
+    for start in range(0, len(keys), 100):
+        puts = tuple(RequestOp(request_put=PutRequest(key=key)) for key in keys[start : start + 100])
+        bench.put(start, TxnRequest(success=puts))
+    future = bench.applier.wait(1, deadline=1e9)
+    bench.index += 1
+    request = DeleteRangeRequest(key=b"0", range_end=b"1", prev_kv=True)
+    entry = Entry(1, bench.index, EntryType.NORMAL, command.encode(1, request, 1.0))
+    slow = bench.applier.apply(entry)
+    assert slow is not None
+    task = asyncio.ensure_future(slow)
+    await asyncio.sleep(0)
+    assert not bench.applier.whole.is_set()
+    await task
+    assert bench.applier.whole.is_set()
+    answer = await future
+    assert isinstance(answer, DeleteRangeResponse)
+    assert answer.deleted == 6000
+
+
+async def test_a_stop_in_the_middle_of_a_large_command_completes_it(bench: Bench) -> None:
+    keys = [b"%06d" % number for number in range(6000)]
+    for start in range(0, len(keys), 100):
+        puts = tuple(RequestOp(request_put=PutRequest(key=key)) for key in keys[start : start + 100])
+        bench.put(start, TxnRequest(success=puts))
+    bench.index += 1
+    request = DeleteRangeRequest(key=b"0", range_end=b"1", prev_kv=True)
+    slow = bench.applier.apply(Entry(1, bench.index, EntryType.NORMAL, command.encode(1, request, 1.0)))
+    assert slow is not None
+    task = asyncio.ensure_future(slow)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert bench.applier.whole.is_set()
+    assert bench.machine.applied_index == bench.index

@@ -3,6 +3,7 @@ from prometheus_client import CollectorRegistry
 from consensus.metrics import Metrics, doubling
 from consensus.raft.rawnode import Status
 from consensus.raft.types import Role
+from raftgate.api.maintenance import AlarmMember, AlarmType
 
 
 def test_the_bounds_are_etcds() -> None:
@@ -31,3 +32,13 @@ def test_etcds_oddly_named_gauges_stay_gauges() -> None:
     assert kinds["etcd_server_proposals_committed_total"] == "gauge"
     assert kinds["etcd_disk_wal_write_bytes_total"] == "gauge"
     assert kinds["etcd_server_leader_changes_seen"] == "counter"
+
+
+def test_alarms_are_there_while_they_are_raised() -> None:
+    registry = CollectorRegistry()
+    alarms = [AlarmMember(memberID=0xA1, alarm=AlarmType.NOSPACE)]
+    Metrics(registry).watch_alarms(lambda: alarms)
+    labels = {"server_id": "a1", "alarm_type": "NOSPACE"}
+    assert registry.get_sample_value("etcd_server_alarms", labels) == 1
+    alarms.clear()
+    assert registry.get_sample_value("etcd_server_alarms", labels) is None

@@ -15,7 +15,8 @@ from typing import ParamSpec, TypeVar
 import pytest
 
 from consensus.env import Lane
-from raftgate.api.kv import PutRequest, RangeRequest, RequestOp, TxnRequest
+from consensus.member import Member
+from raftgate.api.kv import CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest
 from raftgate.api.message import Caller
 from tests.fakes.disk import SECTOR, FakeDisk
 from tests.fakes.env import FakeEnv
@@ -27,7 +28,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LOG = Path("/log")
-SETTINGS = options(snapshot_count=40, snapshot_catchup_entries=5, batch_interval=1000.0)
+SETTINGS = options(snapshot_count=40, snapshot_catchup_entries=5, batch_interval=1000.0, compaction_pause=0.0)
 EVERYTHING = RangeRequest(key=b"\x00", range_end=b"\x00", serializable=True)
 
 
@@ -138,10 +139,21 @@ async def work(store_directory: Path, seed: int, *, is_lying: bool = False, oper
             await asyncio.gather(*(write(number + part) for part in range(3)))
             if chance.random() < 0.3:
                 await member.flush.once()
+            if chance.random() < 0.2:
+                await churn(member, chance)
         moments, acknowledged_at_end = list(env.moments), list(acknowledged)
         steps = log.count
     del log.steps[steps:]  # the orderly stop is no part of it
     return Run(log, moments, acknowledged_at_end)
+
+
+async def churn(member: Member, chance: random.Random) -> None:
+    """Something to remove, and a compaction at some revision that was not yet compacted."""
+    await member.server.call(PutRequest(key=b"churn", value=chance.randbytes(2000)), Caller())
+    await member.server.call(DeleteRangeRequest(key=b"churn"), Caller())
+    low, high = max(1, member.machine.compact_revision + 1), member.machine.revision
+    physical = chance.random() < 0.5
+    await member.server.call(CompactionRequest(revision=chance.randint(low, high), physical=physical), Caller())
 
 
 async def losses(run: Run, disk: FakeDisk, count: int, directory: Path, chance: random.Random) -> list[str]:
@@ -160,7 +172,7 @@ async def losses(run: Run, disk: FakeDisk, count: int, directory: Path, chance: 
 async def cut_at_syncs(tmp_path: Path, seed: int, *, every: int, is_lying: bool = False) -> list[str]:
     chance = random.Random(seed)
     run = await work(tmp_path / f"run-{seed}", seed, is_lying=is_lying)
-    assert {moment.name for moment in run.moments} == {"flush", "checkpoint"}
+    assert {moment.name for moment in run.moments} >= {"flush", "checkpoint", "delete"}
     found: list[str] = []
     boundaries = 0
     for disk in run.log.moments():

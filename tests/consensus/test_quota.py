@@ -25,10 +25,11 @@ class Bench:
         self.changes.append(request)
         self.alarm = request.action is AlarmAction.ACTIVATE
 
-    def fill(self) -> None:
+    async def fill(self) -> None:
         self.use = 990
+        assert not self.quota.fits(10)
         with pytest.raises(NoSpace):
-            self.quota.check(10)
+            await self.quota.refuse()
 
 
 @pytest.mark.parametrize(("configured", "limit"), [(0, DEFAULT_BYTES), (-1, 0), (5, 5)])
@@ -39,33 +40,29 @@ def test_the_effective_limit(configured: int, limit: int) -> None:
 def test_what_fits_and_what_does_not() -> None:
     bench = Bench()
     bench.use = 989
-    bench.quota.check(10)
+    assert bench.quota.fits(10)
     bench.use = 990
-    with pytest.raises(NoSpace):
-        bench.quota.check(10)  # etcd refuses at the bound itself
-    bench.quota.check(0)  # a delete costs nothing
+    assert not bench.quota.fits(10)  # etcd refuses at the bound itself
+    assert bench.quota.fits(0)  # a delete costs nothing
 
 
 def test_without_a_quota_all_fits() -> None:
     bench = Bench(limit=0)
     bench.use = 10**18
-    bench.quota.check(10**9)
+    assert bench.quota.fits(10**9)
 
 
 async def test_a_refusal_raises_this_members_alarm_once() -> None:
     bench = Bench()
-    bench.fill()
-    await bench.quota.turn()
+    await bench.fill()
     assert bench.changes == [AlarmRequest(action=AlarmAction.ACTIVATE, memberID=7, alarm=AlarmType.NOSPACE)]
-    bench.fill()
-    await bench.quota.turn()
+    await bench.fill()
     assert len(bench.changes) == 1
 
 
 async def test_the_alarm_clears_by_itself_once_there_is_room() -> None:
     bench = Bench()
-    bench.fill()
-    await bench.quota.turn()
+    await bench.fill()
     bench.use = 900
     await bench.quota.turn()
     assert len(bench.changes) == 1
@@ -76,8 +73,7 @@ async def test_the_alarm_clears_by_itself_once_there_is_room() -> None:
 
 async def test_etcds_manual_way() -> None:
     bench = Bench(auto_disarm=False)
-    bench.fill()
-    await bench.quota.turn()
+    await bench.fill()
     bench.use = 0
     await bench.quota.turn()
     assert len(bench.changes) == 1
@@ -86,12 +82,10 @@ async def test_etcds_manual_way() -> None:
 async def test_a_change_that_fails_is_told(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench()
     bench.failure = Timeout()
-    bench.fill()
-    await bench.quota.turn()
+    await bench.fill()
     assert "failed to change the NOSPACE alarm" in caplog.text
     bench.failure = None
-    bench.fill()
-    await bench.quota.turn()
+    await bench.fill()
     assert bench.alarm
 
 

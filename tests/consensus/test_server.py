@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from consensus.server import MAX_BACKLOG, first_request_id
 from raftgate.api import errors
 from raftgate.api.kv import (
     Compare,
@@ -15,7 +14,7 @@ from raftgate.api.kv import (
     ResponseHeader,
     TxnRequest,
 )
-from raftgate.api.maintenance import AlarmAction, AlarmRequest
+from raftgate.api.maintenance import AlarmRequest
 from raftgate.api.message import Caller, Request
 from tests.fakes.env import FakeEnv, HeldEnv
 from tests.fakes.member import RECORD, open_member, options, running
@@ -69,7 +68,6 @@ REFUSED: list[tuple[str, Request[Any], type[errors.EtcdError]]] = [
     ("unknown lease", PutRequest(key=b"k", lease=-1), errors.LeaseNotFound),
     ("future revision", RangeRequest(key=b"k", revision=99), errors.FutureRev),
     ("unknown alarm action", AlarmRequest(action=9), errors.InvalidArgument),
-    ("alarm not built yet", AlarmRequest(action=AlarmAction.ACTIVATE), errors.Unimplemented),
 ]
 
 
@@ -79,18 +77,6 @@ async def test_refusals(tmp_path: Path, request_: Request[Any], error: type[erro
         with pytest.raises(error):
             await member.server.call(request_, CALLER)
         assert member.machine.revision == 1
-
-
-async def test_a_txn_that_reads_the_past_does_not_enter_the_log(tmp_path: Path) -> None:
-    async with running(FakeEnv(), tmp_path) as member:
-        await member.server.call(PutRequest(key=b"k"), CALLER)
-        applied = member.machine.applied_index
-        past = RequestOp(request_range=RangeRequest(key=b"k", revision=1))
-        nested = RequestOp(request_txn=TxnRequest(failure=(past,)))
-        for request in (TxnRequest(success=(PUT, past)), TxnRequest(success=(nested,))):
-            with pytest.raises(errors.Unimplemented):
-                await member.server.call(request, CALLER)
-        assert member.machine.applied_index == applied
 
 
 async def test_the_largest_put_that_etcd_takes(tmp_path: Path) -> None:
@@ -105,28 +91,11 @@ async def test_alarms_are_an_empty_list(tmp_path: Path) -> None:
         assert (answer.header, answer.alarms) == (header(1), ())
 
 
-async def test_a_backlog_of_entries_refuses_proposals(tmp_path: Path) -> None:
-    async with running(FakeEnv(), tmp_path) as member:
-        await member.server.call(PutRequest(key=b"k"), CALLER)
-        status = member.node.status()
-        behind = type(status)(
-            status.id, status.term, status.leader, status.role, MAX_BACKLOG + 10, 9, status.last_index
-        )
-        member.node.status = lambda: behind  # type: ignore[method-assign]  # a state that one fast member never reaches
-        with pytest.raises(errors.TooManyRequests):
-            await member.server.call(PutRequest(key=b"k"), CALLER)
-
-
 async def test_without_a_leader(tmp_path: Path) -> None:
     member = open_member(FakeEnv(), tmp_path, options())
     with pytest.raises(errors.NoLeader):
         await member.server.call(RangeRequest(key=b"k", serializable=True), Caller(needs_leader=True))
     assert (await member.server.call(RangeRequest(key=b"k", serializable=True), CALLER)).count == 0
-    write = asyncio.create_task(member.server.call(PutRequest(key=b"k"), CALLER))
-    await asyncio.sleep(0)
-    assert not write.done()  # it waits for a leader, in the end for the deadline
-    write.cancel()
-    await asyncio.wait([write])
     await member.close()
 
 
@@ -161,9 +130,3 @@ async def test_a_stopped_server_refuses(tmp_path: Path) -> None:
         member.server.stop()
         with pytest.raises(errors.Stopped):
             await member.server.call(RangeRequest(key=b"k"), CALLER)
-
-
-def test_request_ids_differ_between_members_and_restarts() -> None:
-    assert first_request_id(0x10001, 1000.0) >> 48 == 1
-    assert first_request_id(1, 1000.001) - first_request_id(1, 1000.0) == 256
-    assert first_request_id(2**64 - 1, 2**41) < 2**64

@@ -46,7 +46,7 @@ ERRORS = (
     ErrorRow("ClusterIDMismatch", 9, 400, "etcdserver: cluster ID mismatch", "members"),
     ErrorRow("RequestTooLarge", 3, 400, "etcdserver: request is too large"),
     ErrorRow("TooManyRequests", 2, 500, "etcdserver: too many requests",
-             elsewhere="consensus/test_server.py::test_a_backlog_of_entries_refuses_proposals"),
+             elsewhere="consensus/test_proposals.py::test_a_backlog_of_entries_refuses_proposals"),
     ErrorRow("RootUserNotExist", 9, 400, "etcdserver: root user does not exist", "auth"),
     ErrorRow("RootRoleNotExist", 9, 400, "etcdserver: root user does not have root role", "auth"),
     ErrorRow("UserAlreadyExist", 9, 400, "etcdserver: user name already exists", "auth"),

@@ -4,18 +4,15 @@ etcd's answers are recorded in `golden/`; the first test holds the recordings ag
 second holds raftgate against the recordings, changed by the rules of `answers.py` and by what a case says.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Sequence
 
 import pytest
 
-from tests.e2e import golden, unbuilt
+from tests.e2e import golden
 from tests.e2e.answers import Answer, expected_of_raftgate, mismatches
 from tests.e2e.case import Case, Step
 from tests.e2e.catalogue import CASES, FILES
-from tests.e2e.client import Client
 from tests.e2e.runner import Running, run
-from tests.e2e.servers import Server
 
 MINIMUM = 640
 
@@ -50,32 +47,13 @@ def test_etcd_gives_the_recorded_answers(
 
 @pytest.mark.parametrize(("name", "case"), PARAMETERS)
 def test_raftgate_answers_as_etcd(name: str, case: Case, raftgates: Running, recordings: Recordings) -> None:
-    with _raftgate_for(case, raftgates) as (server, client), closing(run(client, case, real_etcd=False)) as answers:
-        compared = []
-        for recorded, (step, got) in zip(recordings[name][case.name], answers, strict=True):
-            _skip_unserved(step, got)
-            compared.append((step, expected_of_raftgate(recorded, step.difference), got))
+    with raftgates.serving(case) as (server, client):
+        answers = list(run(client, case, real_etcd=False))
+    compared = []
+    for recorded, (step, got) in zip(recordings[name][case.name], answers, strict=True):
+        compared.append((step, expected_of_raftgate(recorded, step.difference), got))
     report = _report(compared)
     assert not report, f"{report}\n{server.process.tail()}"
-
-
-@contextmanager
-def _raftgate_for(case: Case, raftgates: Running) -> Iterator[tuple[Server, Client]]:
-    with ExitStack() as stack:
-        try:
-            serving = stack.enter_context(raftgates.serving(case))
-        except AssertionError as failure:
-            reason = unbuilt.unknown_flag(case, failure)
-            if reason is None:
-                raise
-            pytest.skip(reason)
-        yield serving
-
-
-def _skip_unserved(step: Step, answer: Answer | None) -> None:
-    reason = unbuilt.unserved(step, answer) if answer is not None else None
-    if reason is not None:
-        pytest.skip(reason)
 
 
 def _report(compared: Sequence[tuple[Step, Answer | None, Answer | None]]) -> str:

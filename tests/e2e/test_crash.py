@@ -67,6 +67,40 @@ class Writer:
             connection.close()
 
 
+@dataclass
+class Churn:
+    """Writes and deletes keys of its own and compacts behind them: rows and pages are given back all the time."""
+
+    compacted: int = 0
+
+    def run(self, port: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        value = encoded("v" * 4000)
+        try:
+            for number in itertools.count():
+                for key in ("churn-a", "churn-b"):
+                    self._post(connection, "/v3/kv/put", {"key": encoded(key), "value": value})
+                body = self._post(connection, "/v3/kv/deleterange", {"key": encoded("churn-a")})
+                if number % 20 == 0:
+                    revision = int(body["header"]["revision"])
+                    compaction = {"revision": str(revision), "physical": number % 40 == 0}
+                    self._post(connection, "/v3/kv/compaction", compaction)
+                    self.compacted = revision
+        except (OSError, http.client.HTTPException, ValueError):
+            return
+        finally:
+            connection.close()
+
+    @staticmethod
+    def _post(connection: http.client.HTTPConnection, path: str, message: dict[str, Any]) -> dict[str, Any]:
+        connection.request("POST", path, json.dumps(message))
+        response = connection.getresponse()
+        body: dict[str, Any] = json.loads(response.read())
+        if response.status != 200:
+            raise ValueError(body)
+        return body
+
+
 def stored(port: int) -> tuple[int, dict[str, int]]:
     """The store's revision, and the create_revision of every key."""
     status, body = call(port, "/v3/kv/range", {"key": "AA==", "range_end": "AA==", "keys_only": True})
@@ -91,6 +125,17 @@ def check(server: Server, writers: list[Writer], least_revision: int) -> int:
     return revision
 
 
+def check_history(server: Server, churn: Churn) -> None:
+    """What was compacted stays so, and the revision at which it was compacted can still be read."""
+    if not churn.compacted:
+        return
+    key = {"key": encoded("churn-b")}
+    status, body = call(server.client_port, "/v3/kv/range", key | {"revision": str(churn.compacted - 1)})
+    assert (status, body.get("code")) == (400, 11)
+    status, body = call(server.client_port, "/v3/kv/range", key | {"revision": str(churn.compacted)})
+    assert status == 200 or "compacted" in body["message"]  # a compaction that was under way may have gone through
+
+
 def integrity(data_dir: Path, scratch: Path) -> str:
     """What SQLite says of a copy of the files as they lie there."""
     shutil.rmtree(scratch, ignore_errors=True)
@@ -105,9 +150,10 @@ def integrity(data_dir: Path, scratch: Path) -> str:
         connection.close()
 
 
-def write_until_gone(server: Server, writers: list[Writer], enough: int) -> None:
+def write_until_gone(server: Server, writers: list[Writer], churn: Churn, enough: int) -> None:
     """Writes from many threads and kills the server once `enough` writes are acknowledged."""
     threads = [threading.Thread(target=writer.run, args=(server.client_port,)) for writer in writers]
+    threads.append(threading.Thread(target=churn.run, args=(server.client_port,)))
     for thread in threads:
         thread.start()
     while server.process.is_alive() and sum(len(writer.acknowledged) for writer in writers) < enough:
@@ -121,17 +167,21 @@ def write_until_gone(server: Server, writers: list[Writer], enough: int) -> None
 def kill_loop(tmp_path: Path, rounds: int) -> None:
     revision = 1
     all_writers: list[Writer] = []
+    churn = Churn()
     for number in range(rounds):
         # a small count makes checkpoints and cuts part of what is interrupted
         server = start(raftgate_command(), tmp_path, "--snapshot-count=500", "--snapshot-catchup-entries=100")
         revision = check(server, all_writers, revision)
+        check_history(server, churn)
         writers = [Writer(f"{number}-{index}") for index in range(WRITERS)]
-        write_until_gone(server, writers, enough=300 + 977 * number % 1500)
+        write_until_gone(server, writers, churn, enough=300 + 977 * number % 1500)
         assert all(writer.acknowledged for writer in writers)
         all_writers += writers
         assert integrity(tmp_path / "data", tmp_path / "scratch") == "ok"
     server = start(raftgate_command(), tmp_path)
     check(server, all_writers, revision)
+    check_history(server, churn)
+    assert churn.compacted
     server.process.kill()
 
 

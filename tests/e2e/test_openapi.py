@@ -20,7 +20,7 @@ from schemathesis.checks import CheckContext, CheckFunction
 from schemathesis.specs.openapi import checks as builtin
 
 from tests.e2e import servers
-from tests.e2e.rpc import ALARM, COMPACTION, DEFRAGMENT, HASH, HASHKV, RANGE, STATUS, TXN
+from tests.e2e.rpc import ALARM
 
 pytestmark = pytest.mark.slow
 
@@ -35,9 +35,6 @@ PARSER_TEXT = re.compile(COMPONENTS["schemas"]["ParserText"]["pattern"])
 SHAPE_TEXTS = ("etcdserver: key is not provided", "etcdserver: invalid sort option", "etcdserver: unknown alarm action")
 NOTHING_YET = {"error": "not implemented", "code": 12, "message": "not implemented"}
 METHOD_NOT_ALLOWED = {"error": "Method Not Allowed", "code": 12, "message": "Method Not Allowed"}
-
-# Described as they will be; of range and txn only reads of the past answer 501, of alarm only what is no GET.
-UNBUILT = frozenset({ALARM, COMPACTION, DEFRAGMENT, HASH, HASHKV, RANGE, STATUS, TXN})
 
 
 def is_rpc(case: Case) -> bool:
@@ -69,7 +66,8 @@ def faults(_: CheckContext, response: schemathesis.Response, case: Case) -> None
     if response.status_code < 500 or response.request.method != "POST":
         return
     if response.status_code == 501:
-        assert case.path in UNBUILT or (not is_served(case.path) and response.json() == NOTHING_YET)
+        assert not is_served(case.path)
+        assert response.json() == NOTHING_YET
         return
     assert response.status_code == 504
     assert "Grpc-Timeout" in case.headers
@@ -182,8 +180,7 @@ def test_examples_are_answered_as_they_say(member: Member) -> None:
         content = item.get("post", {}).get("requestBody", {}).get("content", {})
         for example in content.get("application/json", {}).get("examples", {}).values():
             response = member.post(path, example["value"])
-            if path not in UNBUILT or response.status_code != 501:
-                assert response.status_code == 200, (path, example, response.text)
+            assert response.status_code == 200, (path, example, response.text)
 
 
 @CONTRACT.parametrize()

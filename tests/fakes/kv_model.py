@@ -5,9 +5,12 @@ It copies the whole state for every step, sorts everything, and shares no code w
 
 from dataclasses import dataclass, field
 
+import msgspec
 from hypothesis import strategies as st
 
 from raftgate.api.kv import (
+    CompactionRequest,
+    CompactionResponse,
     Compare,
     CompareResult,
     CompareTarget,
@@ -29,6 +32,7 @@ from raftgate.api.kv import (
 
 State = dict[bytes, KeyValue]
 Write = PutRequest | DeleteRangeRequest | TxnRequest
+Answer = PutResponse | DeleteRangeResponse | TxnResponse | CompactionResponse
 
 
 class Refused(Exception):
@@ -43,6 +47,7 @@ class Model:
     now: State = field(default_factory=dict)
     events: list[tuple[int, bytes, int]] = field(default_factory=list)  # revision, key, version
     changed: bool = False
+    compacted: int = -1
 
     @property
     def revision(self) -> int:
@@ -52,7 +57,7 @@ class Model:
     def seen(self) -> int:
         return self.revision + self.changed
 
-    def apply(self, request: Write) -> PutResponse | DeleteRangeResponse | TxnResponse | str:
+    def apply(self, request: Write | CompactionRequest) -> Answer | str:
         """The answer, or the name of the error."""
         events = len(self.events)
         try:
@@ -66,7 +71,9 @@ class Model:
             self.changed = False
         return answer
 
-    def _apply(self, request: Write) -> PutResponse | DeleteRangeResponse | TxnResponse:
+    def _apply(self, request: Write | CompactionRequest) -> Answer:
+        if isinstance(request, CompactionRequest):
+            return self.compact(request.revision)
         if isinstance(request, PutRequest):
             if request.lease:
                 raise Refused("LeaseNotFound")
@@ -77,14 +84,39 @@ class Model:
         self.precheck(request, puts=False)
         return self.txn(request, ResponseHeader(revision=0))
 
+    def read(self, request: RangeRequest) -> RangeResponse | str:
+        """The answer to a range by itself, or the name of the error."""
+        if request.revision > self.revision:
+            return "FutureRev"
+        if 0 < request.revision < self.compacted:
+            return "Compacted"
+        return self.range(request)
+
+    def compact(self, revision: int) -> CompactionResponse:
+        if revision <= self.compacted:
+            raise Refused("Compacted")
+        if revision > self.revision:
+            raise Refused("FutureRev")
+        self.compacted = revision
+        return CompactionResponse(ResponseHeader(revision=self.revision))
+
+    def rows(self) -> list[tuple[int, bytes, int]]:
+        """The changes that a finished compaction keeps: revision, key, version."""
+        newest = {key: n for n, (revision, key, _) in enumerate(self.events) if revision <= self.compacted}
+        return [
+            (revision, key, version)
+            for n, (revision, key, version) in enumerate(self.events)
+            if revision > self.compacted or (newest[key] == n and (version or revision == self.compacted))
+        ]
+
     def within(self, state: State, key: bytes, end: bytes) -> list[KeyValue]:
         if not end:
             return [state[key]] if key in state else []
         return [state[k] for k in sorted(state) if k >= key and (end == b"\0" or k < end)]
 
     def range(self, request: RangeRequest) -> RangeResponse:
-        at_past = request.revision > 0
-        kvs = self.within(self.states[-1] if at_past else self.now, request.key, request.range_end)
+        state = self.states[request.revision - 1] if request.revision > 0 else self.now
+        kvs = self.within(state, request.key, request.range_end)
         header, count = ResponseHeader(revision=self.seen), len(kvs)
         if request.count_only:
             return RangeResponse(header, count=count)
@@ -191,10 +223,8 @@ class Model:
             if not puts and op.request_range:
                 if op.request_range.revision > self.revision:
                     raise Refused("FutureRev")
-                if op.request_range.revision < -1:
+                if op.request_range.revision and op.request_range.revision < self.compacted:
                     raise Refused("Compacted")
-                if 0 < op.request_range.revision < self.revision:
-                    raise Refused("Unimplemented")
 
     def txn(self, request: TxnRequest, header: ResponseHeader | None = None) -> TxnResponse:
         succeeded, ops = self.branch(request)
@@ -214,7 +244,7 @@ class Model:
 
 KEYS = st.sampled_from([b"\0", b"a", b"ab", b"b", b"c", b"\xff"])
 ENDS = st.sampled_from([b"", b"", b"", b"\0", b"\0\0", b"a", b"b", b"c", b"\xff"])
-VALUES = st.sampled_from([b"", b"0", b"1", b"\xff"])
+VALUES = st.sampled_from([b"", b"0", b"1", b"\xff", b"0" * 40, b"1" * 60])
 NUMBERS = st.integers(-2, 12)
 LIMITS = st.sampled_from([0, 0, 1, 2, 3, -1, 2**63 - 1])
 
@@ -231,6 +261,9 @@ RANGES = st.builds(
     max_mod_revision=st.just(0) | NUMBERS,
     min_create_revision=st.just(0) | NUMBERS,
     max_create_revision=st.just(0) | NUMBERS,
+)
+READS = st.builds(
+    lambda request, revision: msgspec.structs.replace(request, revision=revision), RANGES, st.just(0) | NUMBERS
 )
 TXN_RANGES = st.builds(
     RangeRequest, key=KEYS, range_end=ENDS, limit=LIMITS, revision=st.just(0) | NUMBERS, count_only=st.booleans()
@@ -268,3 +301,9 @@ OPS = st.recursive(
 )
 TXNS = _txns(OPS)
 WRITES = PUTS | DELETES | TXNS
+READ_TXNS = st.builds(
+    TxnRequest,
+    compare=st.lists(COMPARES, max_size=2).map(tuple),
+    success=st.lists(st.builds(RequestOp, request_range=READS), max_size=3).map(tuple),
+    failure=st.lists(st.builds(RequestOp, request_range=READS), max_size=3).map(tuple),
+)

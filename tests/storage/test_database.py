@@ -8,7 +8,10 @@ import pytest
 
 from raftgate.api.cluster import Member
 from raftgate.api.kv import KeyValue
-from storage.database import PAGE_SIZE, Content, Database, measure, pragma
+from raftgate.api.maintenance import AlarmMember, AlarmType
+from storage.database import PAGE_SIZE, Database, measure, pragma
+from storage.history import unpack
+from storage.loading import Content
 from storage.options import Options
 from storage.schema import DatabaseRefused
 from storage.writer import Batch, Writer
@@ -96,8 +99,8 @@ def rewrite(path: Path, statement: str) -> None:
     ("statement", "text"),
     [
         pytest.param(
-            "UPDATE meta SET value = 2 WHERE name = 'schema_version'",
-            "format version 2, written by a newer raftgate; this one knows up to 1",
+            "UPDATE meta SET value = 3 WHERE name = 'schema_version'",
+            "format version 3, written by a newer raftgate; this one knows up to 2",
             id="newer version",
         ),
         pytest.param("UPDATE meta SET value = 0 WHERE name = 'schema_version'", "never was", id="version 0"),
@@ -147,30 +150,6 @@ def test_a_damaged_file_is_refused(path: Path) -> None:
         database.load()
 
 
-def test_the_newest_row_of_a_key_is_loaded(path: Path) -> None:
-    database = Database.open(path, Options())
-    writer = Writer(database)
-    rows = [
-        (2 << 24, b"kept", 2, 1, b"1", 0),
-        (3 << 24, b"gone", 3, 1, b"1", 0),
-        (4 << 24, b"kept", 2, 2, b"2", 5),
-        (4 << 24 | 1, b"gone", 0, 0, b"", 0),
-        (5 << 24, b"back", 5, 1, b"", 0),
-        (6 << 24, b"back", 0, 0, b"", 0),
-        (7 << 24, b"back", 7, 1, b"3", 0),
-    ]
-    writer.flush(Batch(6, 7, -1, rows, 0, [(2, 1000), (7, 9000)], (Member(1, "one"),)))
-    content = database.load()
-    assert content == Content(
-        6,
-        7,
-        -1,
-        9000,
-        [KeyValue(b"kept", 2, 4, 2, b"2", 5), KeyValue(b"back", 7, 7, 1, b"3")],
-        [Member(1, "one")],
-    )
-
-
 def test_a_file_of_format_version_1_opens(tmp_path: Path) -> None:
     """Written once, never again: files of this version are out there."""
     path = Path(shutil.copy(GOLDEN / "kv-v1.db", tmp_path / "kv.db"))
@@ -184,6 +163,7 @@ def test_a_file_of_format_version_1_opens(tmp_path: Path) -> None:
         KeyValue(b"b", 7, 7, 1, b"again"),
         KeyValue(b"big", 5, 5, 1, b"x" * 3000),
     ]
+    assert (content.alarms, content.finished_compact_revision) == ([], -1)
     assert content.members == [
         Member(5, "one", ("http://one:2380",), ("http://one:2379", "http://[::1]:2379")),
         Member(2**64 - 1, peerURLs=("http://two:2380",), isLearner=True),
@@ -201,3 +181,43 @@ def test_a_file_of_format_version_1_opens(tmp_path: Path) -> None:
         (7, 0, b"b", 1),
     ]
     assert [tuple(row) for row in times] == [(2, 1_700_000_000_250), (5, 1_700_000_002_500)]
+    database.close()
+
+
+def test_a_file_of_format_version_1_is_upgraded_once(tmp_path: Path) -> None:
+    path = Path(shutil.copy(GOLDEN / "kv-v1.db", tmp_path / "kv.db"))
+    for _ in range(2):
+        database = Database.open(path, Options())
+        with database.connect() as connection:
+            rows = connection.exec_driver_sql("SELECT name, value FROM meta ORDER BY name").fetchall()
+        assert [tuple(row) for row in rows[2:]] == [
+            ("finished_compact_revision", -1),
+            ("revision", 7),
+            ("schema_version", 2),
+        ]
+        Writer(database).flush(Batch(9, 7, -1, [], 0, alarms=(AlarmMember(5, AlarmType.NOSPACE),)))
+        assert database.load().alarms == [AlarmMember(5, AlarmType.NOSPACE)]
+        database.close()
+
+
+def test_a_file_of_format_version_2_opens(tmp_path: Path) -> None:
+    """Written once, never again: one compaction is finished in it, a second is not."""
+    path = Path(shutil.copy(GOLDEN / "kv-v2.db", tmp_path / "kv.db"))
+    database = Database.open(path, Options())
+    content = database.load()
+    assert (content.applied_index, content.revision, content.last_time) == (15, 9, 1_700_000_006_250)
+    assert (content.compact_revision, content.finished_compact_revision) == (7, 5)
+    assert sorted(content.live, key=lambda kv: kv.key) == [
+        KeyValue(b"\0", 6, 6, 1, b"\xff\0\xfe"),
+        KeyValue(b"a", 2, 3, 2, b""),
+        KeyValue(b"b", 7, 8, 2, b"and again"),
+    ]
+    codes = {key: unpack(codes) for key, codes in content.codes.items() if isinstance(codes, bytearray)}
+    assert codes == {
+        b"b": [(5 << 24) * 2 + 1, (7 << 24) * 2, (8 << 24) * 2],
+        b"big": [(6 << 24 | 1) * 2, (9 << 24) * 2 + 1],
+    }
+    assert content.gone == [b"big"]
+    assert content.members == [Member(5, "one", ("http://one:2380",), ("http://one:2379", "http://[::1]:2379"))]
+    assert content.alarms == [AlarmMember(2**64 - 1, AlarmType.NOSPACE)]
+    database.close()

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raftgate.api.kv import KeyValue
-from storage.index import Index, covers
+from storage.index import Index, Keys, covers
 
 ALL = [b"\0", b"a", b"a\0", b"aa", b"ab", b"b", b"\xff", b"\xff\xff"]
 
@@ -64,3 +64,47 @@ def test_follows_a_plain_dict(steps: list[tuple[bool, bytes]], key: bytes, range
     assert index.range(key, range_end) == expected
     assert index.count(key, range_end) == len(expected)
     assert index.get(key) == model.get(key)
+
+
+def test_pieces_of_a_range() -> None:
+    index = index_of(ALL)
+    assert [[kv.key for kv in piece] for piece in index.pieces(b"a", b"\0", 3)] == [
+        [b"a", b"a\0", b"aa"],
+        [b"ab", b"b", b"\xff"],
+        [b"\xff\xff"],
+    ]
+    assert [[kv.key for kv in piece] for piece in index.pieces(b"b", b"", 3)] == [[b"b"]]
+    assert list(index.pieces(b"x", b"z", 3)) == [[]]
+    assert list(index.pieces(b"nope", b"", 3)) == [[]]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 4000), st.integers(0, 5000), st.integers(0, 5000))
+def test_keys_are_cut_as_by_slicing(count: int, start: int, stop: int) -> None:
+    names = [b"%05d" % n for n in range(count)]
+    keys = Keys(names)
+    stop = min(stop, count)
+    taken = keys.cut(start, stop)
+    assert [key for part in taken for key in part] == names[start:stop]
+    assert all(taken)
+    left = names[:start] + names[stop:] if start < stop else names
+    assert list(keys) == left
+    for key in left[::3]:
+        keys.remove(key)
+    keys.update([*left[::3], b"x"])
+    assert list(keys) == [*left, b"x"]
+    assert keys.bisect_left(b"02500") == len([key for key in left if key < b"02500"])
+
+
+def test_what_was_cut_is_out_of_sight_until_it_is_forgotten() -> None:
+    index = index_of(ALL)
+    assert index.cut(b"a", b"b") == [[b"a", b"a\0", b"aa", b"ab"]]
+    index.hide(lambda kv: kv.key.startswith(b"a"))
+    assert [kv.key for kv in index.range(b"\0", b"\0")] == [b"\0", b"b", b"\xff", b"\xff\xff"]
+    assert (index.get(b"aa"), index.count(b"aa", b""), len(index)) == (None, 0, 4)
+    assert index.get(b"b") is not None
+    assert index.hidden(b"aa") == KeyValue(b"aa", 2, 2, 1, b"v")
+    index.forget(b"aa")
+    assert index.hidden(b"aa") is None
+    index.hide(None)
+    assert index.get(b"aa") is None

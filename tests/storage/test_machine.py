@@ -8,47 +8,30 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from prometheus_client import CollectorRegistry
 
 from raftgate.api import errors
 from raftgate.api.cluster import Member, MemberAdded, MemberAttributes
 from raftgate.api.kv import (
-    CompactionRequest,
     Compare,
     DeleteRangeRequest,
     PutRequest,
     PutResponse,
     RangeRequest,
+    RangeResponse,
     RequestOp,
     ResponseHeader,
     TxnRequest,
     TxnResponse,
 )
-from raftgate.api.message import Message, Request
-from storage.kv import Row
-from storage.machine import Command, Machine
-from storage.metrics import Metrics
-from storage.options import Options
-from tests.fakes.kv_model import RANGES, WRITES, Model, Write
+from raftgate.api.maintenance import StatusRequest
+from raftgate.api.message import Request
+from storage.machine import SPENT_AT_ONCE, Command, Machine
+from storage.row import Row
+from tests.fakes.kv_model import WRITES, Write
+from tests.fakes.storage import apply, flush, open_machine, outcome, read
 
 ALL = RangeRequest(b"\0", b"\0")
-
-
-def open_machine(directory: Path, registry: CollectorRegistry | None = None) -> Machine:
-    return Machine.open(directory / "kv.db", Options(fsync=False), Metrics(registry or CollectorRegistry()))
-
-
-def apply(machine: Machine, request: Request[Any] | None, time: float = 0.0) -> Message | errors.EtcdError:
-    # Any: whatever answers it
-    return machine.apply(machine.applied_index + 1, Command(request, time=time))
-
-
-def flush(machine: Machine) -> None:
-    batch = machine.batch()
-    if batch is not None:
-        machine.writer.flush(batch)
-        machine.committed(batch)
 
 
 @pytest.fixture
@@ -96,14 +79,14 @@ def test_what_moves_the_revision(machine: Machine, request_: Request[Any] | None
     assert (machine.revision, machine.applied_index) == (2, 1)
     apply(machine, request_)
     assert (machine.revision, machine.applied_index) == (2 + moves, 2)
-    assert machine.range(ALL).header == ResponseHeader(revision=2 + moves)
+    assert read(machine, ALL).header == ResponseHeader(revision=2 + moves)
 
 
 def test_a_fresh_store(tmp_path: Path) -> None:
     machine = open_machine(tmp_path)
     assert (machine.applied_index, machine.revision, machine.compact_revision) == (0, 1, -1)
     assert (machine.members, machine.pending_bytes, machine.batch()) == ((), 0, None)
-    assert machine.range(RangeRequest(b"k")).header == ResponseHeader(revision=1)
+    assert read(machine, RangeRequest(b"k")).header == ResponseHeader(revision=1)
 
 
 def test_errors_are_answers(machine: Machine) -> None:
@@ -125,18 +108,16 @@ def test_entries_come_one_after_the_other(machine: Machine, index: int) -> None:
 
 def test_a_request_that_is_not_known_stops_without_a_trace(machine: Machine) -> None:
     with pytest.raises(KeyError):
-        apply(machine, CompactionRequest(1))
+        apply(machine, StatusRequest())
     assert machine.applied_index == 1
 
 
 def test_reads(machine: Machine) -> None:
-    assert machine.range(RangeRequest(b"k")).count == 1
-    assert machine.range(RangeRequest(b"k", revision=2)).count == 1
-    assert machine.range(RangeRequest(b"k", revision=-1)).count == 1
+    for revision in (0, 2, -1):
+        assert read(machine, RangeRequest(b"k", revision=revision)).count == 1
     with pytest.raises(errors.FutureRev):
         machine.range(RangeRequest(b"k", revision=3))
-    with pytest.raises(errors.Unimplemented, match="reads of past revisions are not served yet"):
-        machine.range(RangeRequest(b"k", revision=1, count_only=True))
+    assert read(machine, RangeRequest(b"k", revision=1, count_only=True)) == RangeResponse(ResponseHeader(revision=2))
 
 
 def test_read_only_txns_do_not_go_through_the_log(machine: Machine) -> None:
@@ -243,10 +224,6 @@ def rows_of(machine: Machine) -> list[Row]:
         return [tuple(row) for row in connection.exec_driver_sql("SELECT * FROM history ORDER BY id")]
 
 
-def outcome(answer: Message | errors.EtcdError) -> Message | str:
-    return type(answer).__name__ if isinstance(answer, errors.EtcdError) else answer
-
-
 @settings(deadline=None, max_examples=12)
 @given(st.lists(WRITES, max_size=10))
 def test_the_same_commands_give_the_same_answers_and_rows(writes: list[Write]) -> None:
@@ -264,64 +241,6 @@ def test_the_same_commands_give_the_same_answers_and_rows(writes: list[Write]) -
     assert seen[0] == seen[1]
 
 
-class Restarts(RuleBasedStateMachine):
-    """Random commands, flushes and crashes: what was not flushed is replayed from the log, and nothing else."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.directory = TemporaryDirectory()
-        self.machine = open_machine(Path(self.directory.name))
-        self.log: list[Write] = []
-        self.answers: list[Message | str] = []
-        self.model = Model()
-        self.flushed = 0
-
-    @rule(write=WRITES)
-    def apply(self, write: Write) -> None:
-        answer = outcome(apply(self.machine, write))
-        assert answer == self.model.apply(write)
-        self.log.append(write)
-        self.answers.append(answer)
-
-    @rule(read=RANGES)
-    def read(self, read: RangeRequest) -> None:
-        assert self.machine.range(read) == self.model.range(read)
-
-    @rule()
-    def flush(self) -> None:
-        flush(self.machine)
-        self.flushed = self.machine.applied_index
-
-    @rule()
-    def checkpoint(self) -> None:
-        assert self.machine.writer.checkpoint() == self.flushed
-
-    @precondition(lambda self: self.log)
-    @rule()
-    def crash(self) -> None:
-        self.machine.batch()  # handed out, never written
-        self.machine.close()
-        self.machine = open_machine(Path(self.directory.name))
-        assert self.machine.applied_index == self.flushed
-        for write, answer in list(zip(self.log, self.answers, strict=True))[self.flushed :]:
-            assert outcome(apply(self.machine, write)) == answer
-
-    @invariant()
-    def agrees_with_the_model(self) -> None:
-        assert self.machine.revision == self.model.revision
-        assert self.machine.range(ALL) == self.model.range(ALL)
-
-    def teardown(self) -> None:
-        rows = rows_of(self.machine)
-        assert [(row[0] >> 24, row[1], row[3]) for row in rows] == self.model.events
-        self.machine.close()
-        self.directory.cleanup()
-
-
-TestRestarts = Restarts.TestCase
-TestRestarts.settings = settings(deadline=None, max_examples=12, stateful_step_count=25)
-
-
 def test_128_nested_txns_apply(machine: Machine) -> None:
     request = TxnRequest(success=(put_op(b"deep"),))
     for _ in range(127):
@@ -330,3 +249,37 @@ def test_128_nested_txns_apply(machine: Machine) -> None:
     assert isinstance(answer, TxnResponse)
     assert answer.header == ResponseHeader(revision=3)
     assert apply(machine, PutRequest(b"deep", prev_kv=True)) != PutResponse(ResponseHeader(revision=4))
+
+
+def test_what_is_committed(machine: Machine) -> None:
+    assert machine.committed_revision == 1
+    batch = machine.batch()
+    assert batch is not None
+    apply(machine, PutRequest(b"k"))
+    machine.writer.flush(batch)
+    assert machine.committed_revision == 1
+    machine.committed(batch)
+    assert (machine.committed_revision, machine.revision) == (2, 3)
+
+
+def test_many_rows_are_let_go_of_a_piece_at_a_time(machine: Machine) -> None:
+    for n in range(2 * SPENT_AT_ONCE):
+        machine.apply(machine.applied_index + 1, Command(PutRequest(b"k%d" % n)))
+    batch = machine.batch()
+    assert batch is not None
+    machine.writer.flush(batch)
+    machine.committed(batch)
+    left = [len(batch.rows)]
+    while machine.settle():
+        left.append(len(batch.rows))
+    assert left == [SPENT_AT_ONCE + 1, 1, 0]
+    assert not machine.settle()
+
+
+def test_reads_through_pooled_connections_end_with_the_machine(tmp_path: Path, machine: Machine) -> None:
+    apply(machine, PutRequest(b"k"))
+    flush(machine)
+    read(machine, RangeRequest(b"k", revision=2))
+    machine.close()
+    assert not (tmp_path / "kv.db-wal").exists()  # SQLite removes it with the last connection
+    machine.database.connection = machine.database.connect()  # for the fixture

@@ -34,3 +34,12 @@ def test_values_are_read_at_scrape_time() -> None:
     assert metrics.operations() == 7
     values = {name: registry.get_sample_value(name) for name in FAMILIES}
     assert list(values.values()) == [1, 4, 3, 2, 10, 9, 8, 7, 6, 5]
+
+
+def test_counts_can_be_taken_back() -> None:
+    metrics = Metrics(CollectorRegistry())
+    metrics.puts, metrics.put_bytes, metrics.ranges = 2, 20, 3
+    counts = metrics.counts()
+    metrics.puts = metrics.deletes = metrics.txns = 9
+    metrics.reset(counts)
+    assert (metrics.puts, metrics.put_bytes, metrics.deletes, metrics.ranges, metrics.txns) == (2, 20, 0, 3, 0)

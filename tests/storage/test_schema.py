@@ -1,16 +1,17 @@
+import pytest
 from sqlalchemy import create_engine, inspect
 
 from storage import schema
 
 
-def test_creates_the_tables_of_version_1() -> None:
+def test_creates_the_tables_of_version_2() -> None:
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
         assert schema.is_empty(connection)
         schema.create(connection)
         assert not schema.is_empty(connection)
         schema.check(connection)
-        assert sorted(inspect(connection).get_table_names()) == ["history", "members", "meta", "times"]
+        assert sorted(inspect(connection).get_table_names()) == ["alarms", "history", "members", "meta", "times"]
         rows = connection.exec_driver_sql("SELECT name, value FROM meta").fetchall()
     assert {row[0]: row[1] for row in rows} == schema.FIRST_META
 
@@ -34,3 +35,24 @@ def test_one_statement_inserts_many_rows() -> None:
 def test_the_application_id_fits_sqlites_header() -> None:
     assert schema.APPLICATION_ID.to_bytes(4, "big") == b"RgKv"
     assert schema.APPLICATION_ID < 2**31  # SQLite reads it signed
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_statements_over_ids(count: int) -> None:
+    marks = ", ".join("?" * count)
+    assert schema.delete_history(count) == f"DELETE FROM history WHERE id IN ({marks})"
+    assert schema.select_history(count, values=False) == (
+        f"SELECT id, create_revision, version, lease FROM history WHERE id IN ({marks})"
+    )
+    assert schema.select_history(count, values=True) == (
+        f"SELECT id, create_revision, version, lease, value FROM history WHERE id IN ({marks})"
+    )
+
+
+def test_an_upgrade_of_this_version_changes_nothing() -> None:
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        schema.create(connection)
+        before = connection.exec_driver_sql("SELECT * FROM meta ORDER BY name").fetchall()
+        schema.upgrade(connection)
+        assert connection.exec_driver_sql("SELECT * FROM meta ORDER BY name").fetchall() == before

@@ -11,7 +11,7 @@ from raftgate.api import errors
 from raftgate.api.cluster import Member, MemberAdded
 from raftgate.api.kv import Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, SortOrder, TxnRequest
 from raftgate.api.message import Request
-from storage.validation import check, encoded_size, is_read_only, is_serializable
+from storage.validation import check, cost, encoded_size, is_read_only, is_serializable
 from tests.fakes.kv_model import OPS
 
 Ops = tuple[RequestOp, ...]
@@ -282,3 +282,24 @@ def test_encoded_size(request_: Request[Any], size: int) -> None:  # Any: whatev
 
 def test_encoded_size_of_other_requests_is_that_of_their_encoding() -> None:
     assert encoded_size(MemberAdded(Member(1, "x" * 1000))) > 1000
+
+
+COST_TABLE: list[tuple[str, Request[Any], int]] = [  # Any: whatever answers it
+    ("put", PutRequest(b"key", b"value"), 256 + 8),
+    ("range", RangeRequest(b"key"), 0),
+    ("delete", DeleteRangeRequest(b"key"), 0),
+    (
+        "the costlier branch",
+        TxnRequest(success=(put(b"k"), put(b"l")), failure=(put(b"k", b"v" * 100), put(b"m"))),
+        614,
+    ),
+    ("puts only", TxnRequest(success=(delete(b"k"), read(b"k"))), 0),
+    ("nested puts too", TxnRequest(success=(put(b"k"), nested(put(b"l"), failure=(put(b"m"), put(b"n"))))), 3 * 257),
+    ("nothing", TxnRequest(), 0),
+    ("another service", MemberAdded(Member(1)), 0),
+]
+
+
+@pytest.mark.parametrize(("request_", "size"), [pytest.param(*row[1:], id=row[0]) for row in COST_TABLE])
+def test_cost(request_: Request[Any], size: int) -> None:  # Any: as above
+    assert cost(request_) == size

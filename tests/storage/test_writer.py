@@ -8,9 +8,12 @@ import pytest
 import sqlalchemy
 
 from raftgate.api.cluster import Member
-from storage.database import Database, pragma
-from storage.kv import Row
+from raftgate.api.maintenance import AlarmMember, AlarmType
+from storage.compaction import CompactionStep
+from storage.database import PAGE_SIZE, Database, Size, pragma
 from storage.options import Options
+from storage.row import Row
+from storage.sweep import Sweep
 from storage.writer import ROWS_PER_STATEMENT, Batch, Writer, _rows_per_statement
 
 
@@ -162,3 +165,94 @@ def test_a_failed_checkpoint_is_final_too(database: Database, writer: Writer) ->
     with pytest.raises(RuntimeError, match="failed before"):
         writer.flush(batch(1, []))
     assert database.probe() == 0
+
+
+def ids_of(database: Database) -> list[int]:
+    with database.connect() as connection:
+        return list(connection.exec_driver_sql("SELECT id FROM history ORDER BY id").scalars())
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 1000])
+def test_a_step_of_a_compaction_deletes_its_rows(database: Database, writer: Writer, count: int) -> None:
+    writer.flush(batch(1500, rows(1500)))
+    ids = [row[0] for row in rows(count, first=100)]
+    writer.delete(CompactionStep(1200, ids, is_last=False))
+    assert ids_of(database) == sorted({row[0] for row in rows(1500)} - set(ids))
+    assert database.load().finished_compact_revision == -1
+
+
+def test_the_last_step_marks_the_compaction_as_finished(database: Database, writer: Writer) -> None:
+    writer.flush(batch(10, rows(10)))
+    writer.delete(CompactionStep(5, [2 << 24], is_last=True))
+    assert database.load().finished_compact_revision == 5
+    assert len(ids_of(database)) == 9
+
+
+def test_a_step_with_nothing_to_do_writes_nothing(database: Database, writer: Writer) -> None:
+    with database.connect() as connection:
+        before = connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+        writer.delete(CompactionStep(5, [], is_last=False))
+        assert connection.exec_driver_sql("PRAGMA data_version").scalar_one() == before
+
+
+def test_a_step_that_fails_deletes_nothing_and_is_final(database: Database, writer: Writer) -> None:
+    writer.flush(batch(10, rows(10)))
+    with database.connection.begin():
+        database.connection.exec_driver_sql("DROP TABLE times")
+    with pytest.raises(sqlalchemy.exc.OperationalError):
+        writer.delete(CompactionStep(5, [2 << 24], is_last=True))
+    assert len(ids_of(database)) == 10
+    with pytest.raises(RuntimeError, match="failed before"):
+        writer.vacuum(1)
+
+
+def test_vacuum_gives_back_a_few_pages_at_a_time(database: Database, writer: Writer) -> None:
+    writer.flush(batch(1000, rows(1000, value=b"x" * 1000)))
+    writer.delete(CompactionStep(900, [row[0] for row in rows(800)], is_last=True))
+    full = writer.size
+    free = (full.total - full.in_use) // PAGE_SIZE
+    assert free > 50
+    assert writer.vacuum(10) == 10
+    assert writer.size == Size(full.total - 10 * PAGE_SIZE, full.in_use)
+    freed = []
+    while count := writer.vacuum(32):
+        freed.append(count)
+    assert writer.size.total == writer.size.in_use
+    assert writer.checkpoint() == 1000
+    assert database.path.stat().st_size == writer.size.total
+    assert len(database.load().live) == 200
+
+
+def test_defragment_leaves_no_free_page_and_every_row(database: Database, writer: Writer) -> None:
+    writer.flush(batch(1000, rows(1000, value=b"x" * 1000)))
+    writer.delete(CompactionStep(900, [row[0] for row in rows(1000)[::2]], is_last=True))
+    writer.defragment()
+    assert writer.size.total == writer.size.in_use
+    assert ids_of(database) == [row[0] for row in rows(1000)[1::2]]
+    writer.checkpoint()
+    assert database.path.stat().st_size == writer.size.total
+    assert pragma(database.connection, "auto_vacuum") == 2
+    writer.flush(batch(1001, rows(1, first=2000)))
+    assert database.probe() == 1001
+
+
+def test_defragment_goes_beside_a_reader(database: Database, writer: Writer) -> None:
+    writer.flush(batch(100, rows(100, value=b"x" * 1000)))
+    with database.connect() as reader, reader.begin():
+        count = reader.exec_driver_sql("SELECT count(*) FROM history").scalar_one()
+        writer.defragment()
+        assert reader.exec_driver_sql("SELECT count(*) FROM history").scalar_one() == count
+
+
+def test_alarms_are_replaced_as_a_whole(database: Database, writer: Writer) -> None:
+    one, two = AlarmMember(1, AlarmType.CORRUPT), AlarmMember(2**64 - 1, AlarmType.NOSPACE)
+    for alarms in ((one, two), (two,), ()):
+        writer.flush(Batch(1, 2, -1, [], 0, alarms=alarms))
+        assert database.load().alarms == list(alarms)
+
+
+def test_rows_of_sweeps_are_written_between_others(database: Database, writer: Writer) -> None:
+    sweep = Sweep(7, b"k", b"\0", [[b"k1", b"k2"], [b"k3"]])
+    writer.flush(Batch(9, 9, -1, [*rows(2, first=5), *rows(2, first=8)], 0, swept=[(2, sweep)]))
+    assert ids_of(database) == [5 << 24, 6 << 24, 7 << 24, 7 << 24 | 1, 7 << 24 | 2, 8 << 24, 9 << 24]
+    assert database.load().gone == [b"k1", b"k2", b"k3"]

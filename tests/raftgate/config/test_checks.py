@@ -99,13 +99,20 @@ def test_short_raft_timeouts_are_raised() -> None:
     ]
 
 
-@pytest.mark.parametrize("retention", ["0", "00", "0s"])
-def test_retention_is_read_before_it_is_refused(retention: str) -> None:
-    if retention == "0":
-        check({"auto-compaction-retention": retention})
-    else:
-        with pytest.raises(Refusal, match="--auto-compaction-retention is not supported yet"):
-            check({"auto-compaction-retention": retention})
+@pytest.mark.parametrize("retention", ["0", "00", "0s", "10", "1h30m"])
+def test_retentions_that_are_read(retention: str) -> None:
+    checked, _ = check({"auto-compaction-retention": retention})
+    assert checked["auto-compaction-retention"] == retention
+
+
+@pytest.mark.parametrize("retention", ["abc", "1", "-1"])
+def test_a_retention_of_revisions_is_a_count(retention: str) -> None:
+    values = {"auto-compaction-mode": "revision", "auto-compaction-retention": retention}
+    if retention == "1":
+        check(values)
+        return
+    with pytest.raises(Refusal, match="error parsing CompactionRetention"):
+        check(values)
 
 
 @pytest.mark.parametrize(

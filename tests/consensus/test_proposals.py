@@ -1,0 +1,53 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from consensus.proposals import MAX_BACKLOG, Proposals, first_request_id
+from consensus.replica import Replica
+from raftgate.api import errors
+from raftgate.api.kv import PutRequest
+from raftgate.api.message import Caller
+from storage.options import PENDING_LIMIT
+from tests.fakes.env import FakeEnv
+from tests.fakes.member import open_member, options, running
+
+pytestmark = pytest.mark.anyio
+
+CALLER = Caller()
+PUT = PutRequest(key=b"k")
+
+
+async def test_a_backlog_of_entries_refuses_proposals(tmp_path: Path) -> None:
+    async with running(FakeEnv(), tmp_path) as member:
+        await member.server.call(PUT, CALLER)
+        status = member.node.status()
+        behind = type(status)(
+            status.id, status.term, status.leader, status.role, MAX_BACKLOG + 10, 9, status.last_index
+        )
+        member.node.status = lambda: behind  # type: ignore[method-assign]  # a state that one fast member never reaches
+        with pytest.raises(errors.TooManyRequests):
+            await member.server.call(PUT, CALLER)
+
+
+async def test_rows_that_pile_up_refuse_proposals(tmp_path: Path) -> None:
+    async with running(FakeEnv(), tmp_path) as member:
+        replica = Replica(member.machine, member.node, member.applier, member.reads, FakeEnv(), member.options)
+        with pytest.raises(errors.TooManyRequests):
+            await Proposals(replica, lambda: PENDING_LIMIT + 1).propose(PUT)
+
+
+async def test_without_a_leader_a_write_waits(tmp_path: Path) -> None:
+    member = open_member(FakeEnv(), tmp_path, options())
+    write = asyncio.create_task(member.server.call(PUT, CALLER))
+    await asyncio.sleep(0)
+    assert not write.done()  # for a leader, in the end for the deadline
+    write.cancel()
+    await asyncio.wait([write])
+    await member.close()
+
+
+def test_request_ids_differ_between_members_and_restarts() -> None:
+    assert first_request_id(0x10001, 1000.0) >> 48 == 1
+    assert first_request_id(1, 1000.001) - first_request_id(1, 1000.0) == 256
+    assert first_request_id(2**64 - 1, 2**41) < 2**64
