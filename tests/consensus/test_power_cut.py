@@ -28,6 +28,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LOG = Path("/log")
+WAL_HEADER = 32  # bytes, of SQLite's -wal
 SETTINGS = options(snapshot_count=40, snapshot_catchup_entries=5, batch_interval=1000.0, compaction_pause=0.0)
 EVERYTHING = RangeRequest(key=b"\x00", range_end=b"\x00", serializable=True)
 
@@ -98,6 +99,17 @@ def mixed(old: bytes, new: bytes, chance: random.Random) -> bytes:
     return b"".join(sectors)
 
 
+def mixed_wal(synced: bytes, new: bytes, chance: random.Random) -> bytes:
+    """A -wal of which some sectors have reached the disk since it was synced.
+
+    Begun anew behind a complete checkpoint, its header is synced before any frame follows: SQLite does so against
+    just this mix, of an old header with new frames (sqlite wal.c, sqlite3WalFrames, syncHeader).
+    """
+    if new[:WAL_HEADER] != synced[:WAL_HEADER]:
+        synced = new[:WAL_HEADER] + synced[WAL_HEADER:]
+    return mixed(synced, new, chance)
+
+
 @dataclass
 class Run:
     """What a member did until the power went: its log's disk, its store's photographs, its acknowledgements."""
@@ -116,8 +128,8 @@ class Run:
         if last.count == count and chance.random() < 0.5:  # during that call rather than after it
             if last.name == "checkpoint":
                 return Photo(mixed(last.before.main, last.after.main, chance), last.before.wal)
-            return Photo(last.before.main, mixed(last.synced_wal, last.after.wal, chance))
-        return Photo(last.after.main, mixed(last.synced_wal, last.after.wal, chance))
+            return Photo(last.before.main, mixed_wal(last.synced_wal, last.after.wal, chance))
+        return Photo(last.after.main, mixed_wal(last.synced_wal, last.after.wal, chance))
 
 
 async def work(store_directory: Path, seed: int, *, is_lying: bool = False, operations: int = 120) -> Run:
