@@ -29,7 +29,8 @@ from storage.kv import Kv, NotInMemory
 from storage.missing import Missing
 from storage.ranges import cuts_early
 from storage.reader import Readers
-from storage.txn import Branch, check_puts, check_ranges, count, holds
+from storage.txn import Branch, check_puts, check_ranges, holds
+from storage.txn import count as count_txn
 
 T = TypeVar("T")
 Slices = Generator[Missing | None, None, T]
@@ -41,8 +42,13 @@ def touched(kv: Kv, request: Request[Any] | None) -> int:  # Any: whatever answe
         return kv.index.count(request.key, request.range_end) if request.range_end and request.prev_kv else 1
     if not isinstance(request, TxnRequest):
         return 1
-    compared = sum(_keys(kv, compare.key, compare.range_end) for compare in request.compare)
-    return compared + sum(_operation(kv, op) for ops in (request.success, request.failure) for op in ops)
+    count = 0
+    for compare in request.compare:
+        count += kv.index.count(compare.key, compare.range_end) if compare.range_end else 1
+    for ops in (request.success, request.failure):
+        for op in ops:
+            count += 1 if op.request_put is not None else _operation(kv, op)
+    return count
 
 
 def _operation(kv: Kv, op: RequestOp) -> int:
@@ -55,10 +61,6 @@ def _operation(kv: Kv, op: RequestOp) -> int:
     if delete is not None and delete.range_end:
         return kv.index.count(delete.key, delete.range_end)
     return touched(kv, op.request_txn) if op.request_txn is not None else 1
-
-
-def _keys(kv: Kv, key: bytes, range_end: bytes) -> int:
-    return kv.index.count(key, range_end) if range_end else 1
 
 
 class Slicer:
@@ -88,10 +90,10 @@ class Slicer:
             branch = yield from self._choose(request)
             check_puts(kv, branch)
             check_ranges(kv, branch)
-            before = count(kv.metrics, before)
+            before = count_txn(kv.metrics, before)
             response = yield from self._run(branch)
         finally:
-            count(kv.metrics, before)
+            count_txn(kv.metrics, before)
         return TxnResponse(ResponseHeader(revision=kv.seen_revision), response.succeeded, response.responses)
 
     def _choose(self, request: TxnRequest) -> Slices[Branch]:
