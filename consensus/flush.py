@@ -41,6 +41,7 @@ class Flush:
         """`whole` is clear while a command is half applied."""
         self._whole = whole
         self._writing: _Writing | None = None
+        self._size_before = 0
         self.flushed_index = machine.applied_index
         """Up to here SQLite has committed everything."""
         self.wake = asyncio.Event()
@@ -80,6 +81,11 @@ class Flush:
         self.turned = self._env.monotonic()
 
     @property
+    def database_bytes(self) -> int:
+        """Size of the database without what is on its way: that is still among the machine's pending bytes."""
+        return self._size_before if self._writing else self._writer.size.total
+
+    @property
     def writing_bytes(self) -> int:
         """Bytes of rows that are on their way into SQLite."""
         return self._writing.batch.size if self._writing else 0
@@ -106,6 +112,7 @@ class Flush:
             if batch is None:
                 return False
             started = self._env.monotonic()
+            self._size_before = self._writer.size.total
             self._writing = _Writing(batch, started, self._env.run_blocking(Lane.DATABASE, self._writer.flush, batch))
         writing = self._writing
         await asyncio.shield(writing.done)

@@ -86,7 +86,7 @@ class Member:
         proposals = Proposals(replica, lambda: machine.pending_bytes - self.flush.writing_bytes)
         self.quota = Quota(
             options.quota_bytes,
-            lambda: machine.writer.size.total + machine.pending_bytes,
+            lambda: self.flush.database_bytes + machine.pending_bytes,
             self._has_no_space_alarm,
             options.member.ID,
             proposals.propose,
