@@ -47,6 +47,8 @@ class Applier:
         """Called when there is history to remove."""
         self.on_pressure: Callable[[], None] = lambda: None
         """Called while many rows wait for SQLite."""
+        self.on_term: Callable[[], None] = lambda: None
+        """Called when a leader's term has begun: all that was committed before is applied."""
         self._apply_conf_change = apply_conf_change
         self._monotonic = env.monotonic
         self._slow = options.warning_apply_duration
@@ -95,6 +97,7 @@ class Applier:
         """
         if not entry.data:  # the empty entry that opens a leader's term
             self._machine.apply(entry.index, Command(None))
+            self.on_term()
             return None
         data = entry.data if entry.type is EntryType.NORMAL else self._change_configuration(entry)
         envelope, request = command.decode(data)

@@ -8,13 +8,18 @@ from typing import Any
 
 import msgspec
 
-from raftgate.api import cluster, wire_codec
+from raftgate.api import cluster, lease, wire_codec
 from raftgate.api.message import Request
 from raftgate.api.services import RPCS
 
 FORMAT_VERSION = 1
 
-_INTERNAL: tuple[type[Request[Any]], ...] = (cluster.MemberAdded, cluster.MemberAttributes)  # Any: as in services
+# Any: as in services
+_INTERNAL: tuple[type[Request[Any]], ...] = (
+    cluster.MemberAdded,
+    cluster.MemberAttributes,
+    lease.LeaseCheckpointRequest,
+)
 _CLASSES: dict[str, type[Request[Any]]] = {  # Any: as in services
     **{rpc.method: rpc.request for rpc in RPCS if rpc.request is not None},
     **{request.__name__: request for request in _INTERNAL},

@@ -16,6 +16,8 @@ from consensus.cluster import bootstrap_changes, conf_state
 from consensus.compaction import Compaction
 from consensus.env import Env, Lane
 from consensus.flush import Flush
+from consensus.leases import LeaseService
+from consensus.lessor import Lessor
 from consensus.maintenance import Maintenance
 from consensus.metrics import Metrics
 from consensus.node import Node
@@ -29,6 +31,7 @@ from consensus.replica import Replica
 from consensus.server import Server
 from consensus.wal import Wal, WalOptions
 from consensus.wal_format import Identity
+from consensus.watches import Watches
 from raftgate.api.kv import CompactionRequest
 from raftgate.api.maintenance import AlarmType
 from raftgate.api.message import Caller
@@ -82,7 +85,8 @@ class Member:
         self.compaction = Compaction(machine, self.flush, self.applier.whole, env, options.compaction_pause)
         self.applier.on_compaction = self.compaction.ask
         self.applier.on_pressure = self.flush.wake.set
-        self.node.on_leader_change = self.reads.leader_changed
+        self.node.on_leader_change = self._leader_changed
+        self.applier.on_term = self._term_began
         proposals = Proposals(replica, lambda: machine.pending_bytes - self.flush.writing_bytes)
         self.quota = Quota(
             options.quota_bytes,
@@ -93,7 +97,12 @@ class Member:
             auto_disarm=options.auto_disarm,
         )
         maintenance = Maintenance(replica, proposals, self.flush, self.quota)
-        self.server = Server(replica, proposals, self.quota, self.compaction, maintenance.handlers)
+        self.lessor = Lessor(machine.leases, proposals.submit, env.monotonic, options, metrics)
+        leases = LeaseService(replica, proposals, self.quota, self.lessor)
+        self.watches = Watches(replica, metrics)
+        self.server = Server(
+            replica, proposals, self.quota, self.compaction, self.watches, {**maintenance.handlers, **leases.handlers}
+        )
         self.reads.applied(machine.applied_index)
         metrics.watch_status(self.node.status, options.member.ID, self._log_entries)
         metrics.watch_alarms(lambda: machine.alarms)
@@ -123,6 +132,18 @@ class Member:
         conf = self._raw.apply_conf_change(change)
         if conf.voters == (self.options.member.ID,):
             self._campaign()
+
+    def _leader_changed(self) -> None:
+        self.reads.leader_changed()
+        if self.node.leader != self.options.member.ID:
+            self.lessor.demote()
+
+    def _term_began(self) -> None:
+        """A leader counts the time of leases once it knows all of them (etcd server.go, where it promotes)."""
+        own = self.options.member.ID
+        if self.node.leader == own:
+            is_alone = conf_state(self.machine.members).voters == (own,)
+            self.lessor.promote(0.0 if is_alone else self.options.election_timeout)
 
     def _campaign(self) -> None:
         """A lone voter need not wait whether somebody leads (etcd raft.go, advanceTicks)."""
@@ -187,6 +208,8 @@ class Member:
             tasks.create_task(self.server.run_deadlines(interval), name="deadlines")
             tasks.create_task(self.flush.run(), name="flush")
             tasks.create_task(self.compaction.run(), name="compaction")
+            tasks.create_task(self.watches.run(), name="watches")
+            tasks.create_task(self.lessor.run(), name="lessor")
             tasks.create_task(self._run_settling(), name="settling")
             tasks.create_task(self._run_quota(), name="quota")
             if self.options.auto_compaction_retention:

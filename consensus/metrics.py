@@ -1,18 +1,62 @@
 """Metrics of consensus: etcd's names for Raft, log and disk, and raftgate's own for batches and the loop."""
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from consensus.raft.rawnode import Status
 from raftgate.api.maintenance import AlarmMember
 
 
+class Hub(Protocol):
+    """What the metrics show of the watches' hub."""
+
+    count: int
+    slow: int
+
+
+class Watches(Protocol):
+    """What the metrics show of the watch streams."""
+
+    sent_events: int
+
+    @property
+    def hub(self) -> Hub:
+        """The hub of the watches."""
+        ...
+
+    @property
+    def streams(self) -> int:
+        """How many are open."""
+        ...
+
+    @property
+    def pending_events(self) -> int:
+        """Events that wait for their receivers."""
+        ...
+
+
 def doubling(first: float, count: int) -> tuple[float, ...]:
     """Bucket bounds that double, `count` of them from `first` on."""
     return tuple(first * 2**step for step in range(count))
+
+
+class LeaseMetrics:
+    """What happens to leases (etcd lease/metrics.go)."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str) -> Counter:
+            return Counter(f"etcd_debugging_{name}_total", text, registry=registry)
+
+        self.granted = counter("lease_granted", "The total number of granted leases.")
+        self.revoked = counter("lease_revoked", "The total number of revoked leases.")
+        self.renewed = counter("lease_renewed", "The number of renewed leases seen by the leader.")
+        self.expired = counter("server_lease_expired", "The total number of expired leases.")
+        name, text = "etcd_debugging_lease_ttl_total", "Bucketed histogram of lease TTLs."
+        self.ttl = Histogram(name, text, buckets=doubling(1, 24), registry=registry)
 
 
 class Metrics:
@@ -54,6 +98,7 @@ class Metrics:
         self.backend_commit = histogram(
             "etcd_disk_backend_commit_duration_seconds", "Durations of commits of the database.", disk
         )
+        self.leases = LeaseMetrics(registry)
         self.batch_entries = histogram("raftgate_proposal_batch_entries", "Entries per log append.", doubling(1, 10))
         self.loop_lag = histogram(
             "raftgate_event_loop_lag_seconds", "How late the event loop came for a tick.", doubling(0.001, 12)
@@ -69,6 +114,27 @@ class Metrics:
     def watch_alarms(self, alarms: Callable[[], Iterable[AlarmMember]]) -> None:
         """Adds the raised alarms as they are when scraped."""
         self._registry.register(_AlarmCollector(alarms))
+
+    def watch_watches(self, watches: Watches) -> None:
+        """Adds what the watches' hub and streams have when scraped."""
+        self._registry.register(_WatchCollector(watches))
+
+
+class _WatchCollector(Collector):
+    def __init__(self, watches: Watches) -> None:
+        self._watches = watches
+
+    def collect(self) -> Iterable[Metric]:
+        watches, prefix = self._watches, "etcd_debugging_mvcc"
+        for name, text, value in (
+            ("watch_stream_total", "Total number of watch streams.", watches.streams),
+            ("watcher_total", "Total number of watchers.", watches.hub.count),
+            ("slow_watcher_total", "Total number of unsynced slow watchers.", watches.hub.slow),
+            ("pending_events_total", "Total number of pending events to be sent.", watches.pending_events),
+        ):
+            yield GaugeMetricFamily(f"{prefix}_{name}", text, float(value))
+        sent = watches.sent_events
+        yield CounterMetricFamily(f"{prefix}_events", "Total number of events sent by this member.", float(sent))
 
 
 class _AlarmCollector(Collector):

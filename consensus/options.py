@@ -33,6 +33,8 @@ class Options:
     """Seconds between two steps of a compaction."""
     defragment_above: int = 0
     """Bytes that a defragmentation at the start must gain; 0 never makes one."""
+    watch_progress_interval: float = 600.0
+    """Seconds between two progress notices of a watch that has nothing else to tell."""
     server_version: str = ""
     storage_version: str = ""
     max_request_bytes: int = 1_572_864

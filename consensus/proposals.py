@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from consensus import command
+from consensus.apply import Waiter
 from consensus.raft.errors import ProposalDropped
 from consensus.replica import Replica
 from raftgate.api import errors
@@ -57,16 +58,28 @@ class Proposals:
         if not self._node.leader:
             await self._wait_for_leader()
         request_id = self._next_id
+        waiter = self.submit(request, deadline)
+        try:
+            return cast("R", await waiter)
+        except asyncio.CancelledError:
+            self._applier.forget(request_id)
+            raise
+
+    def submit(self, request: Request[R], deadline: float | None = None) -> Waiter:
+        """Proposes a request at once, of the member's own, too; the future has its answer or error.
+
+        `deadline`: the loop's time, by default that of the request timeout.
+        Raises: TooManyRequests.
+        """
+        if deadline is None:
+            deadline = self._loop.time() + self._options.request_timeout
+        request_id = self._next_id
         self._next_id += 1
         try:
             self._node.propose(command.encode(request_id, request, self._env.wall_time()))
         except ProposalDropped:
             raise errors.TooManyRequests from None
-        try:
-            return cast("R", await self._applier.wait(request_id, deadline))
-        except asyncio.CancelledError:
-            self._applier.forget(request_id)
-            raise
+        return self._applier.wait(request_id, deadline)
 
     def _check_backlog(self) -> None:
         status = self._node.status()

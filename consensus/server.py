@@ -13,6 +13,8 @@ from consensus.compaction import Compaction
 from consensus.proposals import Proposals
 from consensus.quota import Quota
 from consensus.replica import Replica
+from consensus.watch_stream import WatchStream
+from consensus.watches import Watches
 from raftgate.api import errors
 from raftgate.api.cluster import MemberAttributes
 from raftgate.api.kv import (
@@ -38,13 +40,20 @@ class Server:
     """Answers requests from one member's replica."""
 
     def __init__(
-        self, replica: Replica, proposals: Proposals, quota: Quota, compaction: Compaction, others: Handlers
+        self,
+        replica: Replica,
+        proposals: Proposals,
+        quota: Quota,
+        compaction: Compaction,
+        watches: Watches,
+        others: Handlers,
     ) -> None:
         """`others` answer what is not of the KV service."""
         self._replica = replica
         self._proposals = proposals
         self._quota = quota
         self._compaction = compaction
+        self._watches = watches
         self._stopped = False
         self._handlers: Handlers = {
             RangeRequest: self._range,
@@ -66,11 +75,23 @@ class Server:
             raise errors.NoLeader
         return cast("R", await self._handlers[type(request)](request))
 
+    async def watch(self, caller: Caller) -> WatchStream:
+        """Opens a stream of watches, to be closed.
+
+        Raises: EtcdError.
+        """
+        if self._stopped:
+            raise errors.Stopped
+        if caller.needs_leader and not self._replica.node.leader:
+            raise errors.NoLeader
+        return self._watches.open(caller)
+
     def stop(self) -> None:
         """Refuses what comes and fails what waits."""
         self._stopped = True
         self._replica.applier.stop(errors.Stopped)
         self._replica.reads.stop(errors.Stopped)
+        self._watches.stop(errors.Stopped)
 
     async def run_deadlines(self, interval: float) -> None:
         """Looks each `interval` seconds for those who have waited too long, until cancelled."""
@@ -79,6 +100,7 @@ class Server:
             await asyncio.sleep(interval)
             self._replica.applier.expire(loop.time(), errors.Timeout)
             self._replica.reads.expire(loop.time())
+            self._watches.expire(loop.time())
 
     async def publish(self) -> None:
         """Tells the cluster this member's name and client URLs, unless it knows them (etcd server.go, publishV3).

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from starlette.middleware import Middleware
-from starlette.routing import Route, Router
+from starlette.routing import BaseRoute, Route, Router
 
 from gateway.backend import Backend
 from gateway.front import Front
 from gateway.options import Options
-from gateway.routes import NotFoundEndpoint, info_routes, probe_routes, rpc_routes
+from gateway.routes import info_routes, not_found, probe_routes, rpc_routes
 
 
 def build_app(backend: Backend, options: Options) -> Router:
@@ -22,8 +22,8 @@ def build_metrics_app(backend: Backend, options: Options) -> Router:
     return _router(probe_routes(backend, options), options, client=False)
 
 
-def _router(routes: Sequence[Route], options: Options, *, client: bool) -> Router:
+def _router(routes: Sequence[BaseRoute], options: Options, *, client: bool) -> Router:
     """Starlette's router without the application around it, whose two error middlewares have nothing to catch here."""
-    known = [route.path for route in routes]
+    known = [route.path for route in routes if isinstance(route, Route)]
     front = Middleware(Front, options, known, client=client)
-    return Router(routes, redirect_slashes=False, default=NotFoundEndpoint(options), middleware=[front])
+    return Router(routes, redirect_slashes=False, default=not_found(options), middleware=[front])

@@ -31,9 +31,10 @@ class Endpoint(ABC):
                 reply = await self.reply(scope, receive)
             except Exception as error:  # noqa: BLE001 - whatever it was, it is logged and the client is answered
                 reply = unexpected_reply(error, stats.route)
+            size = reply.size
             await send_reply(scope, send, reply)
             seconds = self._clock() - began
-            stats.record(scope["method"], reply.status, reply.received, len(reply.body), seconds)
+            stats.record(scope["method"], reply.status, reply.received, size, seconds)
         finally:
             stats.end()
 

@@ -16,6 +16,7 @@ from gateway.replies import EMPTY, HEADERS_KEY, TEXT, Headers, Reply, make_reply
 
 _OLD_PREFIX = b"/v3beta/"
 _HTML: Headers = [(b"content-type", b"text/html; charset=utf-8")]
+_FOREIGN_ORIGIN = make_reply(403, TEXT, b"The origin is not on the list of this server (--cors).\n")
 
 
 class Front:
@@ -35,8 +36,8 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers or passes on one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
             return
         common = self._common
         scope[HEADERS_KEY] = self._cors.headers(scope["headers"]) if common is None and self._cors else common
@@ -47,6 +48,30 @@ class Front:
                 self._stats.record(scope["method"], reply.status, 0, len(reply.body), 0.0)
                 return
         await self._app(scope, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers or passes on the opening of a WebSocket."""
+        scope["method"] = "GET"
+        reply = self._refuse_or_shape(scope) or self._refuse_origin(scope)
+        if reply is None:
+            await self._app(scope, receive, send)
+            return
+        await receive()
+        if "websocket.http.response" in scope.get("extensions", {}):
+            headers = (self._cors.headers(scope["headers"]) if self._cors else []) + reply.headers
+            await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
+            await send({"type": "websocket.http.response.body", "body": reply.body})
+        else:
+            await send({"type": "websocket.close"})
+        self._stats.record("GET", reply.status, 0, len(reply.body), 0.0)
+
+    def _refuse_origin(self, scope: Scope) -> Reply | None:
+        """Browsers ask nobody before they open a WebSocket, so that the list of origins is checked here."""
+        origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
+        if origin is None or self._cors is None or self._cors.headers(scope["headers"]):
+            return None
+        own = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        return None if origin.partition(b"://")[2] == own else _FOREIGN_ORIGIN
 
     def _refuse_or_shape(self, scope: Scope) -> Reply | None:
         """Answers what no route should see; else leaves in `path` what routes are matched against."""

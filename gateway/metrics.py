@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.utils import floatToGoString
 
+from gateway.stream_metrics import StreamStats
 from raftgate.api.errors import Code
 from raftgate.api.services import KV, RPCS, Rpc, RpcKind
 
@@ -75,16 +76,20 @@ class RouteStats:
         """Counts a request that is done with, answered or not."""
         self._metrics.in_flight -= 1
 
-    def record(self, method: str, status: int, received: int, sent: int, seconds: float) -> None:
-        """Counts an answer; `received` and `sent` are the bytes of the two bodies."""
+    def record(self, method: str, status: int, received: int, sent: int, seconds: float | None) -> None:
+        """Counts an answer; `received` and `sent` are the bytes of the two bodies.
+
+        `seconds` is None for a stream, whose end the client chooses.
+        """
         self._requests[method if method in _METHODS else OTHER, status] += 1
         self._received.add(received)
         self._sent.add(sent)
         if self._timed:
-            duration = self._durations.get(status // 100)
-            if duration is None:
-                duration = self._durations.setdefault(status // 100, Histogram(HTTP_BOUNDS))
-            duration.add(seconds)
+            if seconds is not None:
+                duration = self._durations.get(status // 100)
+                if duration is None:
+                    duration = self._durations.setdefault(status // 100, Histogram(HTTP_BOUNDS))
+                duration.add(seconds)
             self._metrics.client_received += received
             self._metrics.client_sent += sent
 
@@ -123,11 +128,13 @@ class _HttpFamilies:
 class RpcStats:
     """Counts of one RPC, whatever paths it has."""
 
-    __slots__ = ("_seconds", "handled", "rpc", "started")
+    __slots__ = ("_seconds", "handled", "received", "rpc", "sent", "started")
 
     def __init__(self, rpc: Rpc) -> None:
         self.rpc = rpc
         self.started = 0
+        self.received = self.sent = 0
+        """Messages of a stream; of a unary call there is one each way."""
         # Alerts divide by what other codes are counted next to, and dashboards subtract: zeros matter.
         codes = list(Code) if rpc.service == KV else [Code.OK]
         self.handled: dict[Code, int] = dict.fromkeys(codes, 0)
@@ -145,8 +152,8 @@ class RpcStats:
         for code, count in list(self.handled.items()):
             families.handled.add_metric([*labels, _CODE_NAMES[code]], count)
         unary = self.rpc.kind is RpcKind.UNARY
-        families.received.add_metric(labels, self.started if unary else 0)
-        families.sent.add_metric(labels, self.handled[Code.OK] if unary else 0)
+        families.received.add_metric(labels, self.started if unary else self.received)
+        families.sent.add_metric(labels, self.handled[Code.OK] if unary else self.sent)
         if self.rpc.request is not None:
             self._seconds.add_to(families.seconds, labels)
 
@@ -212,6 +219,7 @@ class Metrics:
         self.client_sent = 0
         self.scrape_seconds = 0.0
         self.health = HealthStats()
+        self.streams = StreamStats()
         self._routes: dict[str, RouteStats] = {}
         self._rpcs = {(rpc.service, rpc.method): RpcStats(rpc) for rpc in RPCS}
         registry.register(self)
@@ -235,6 +243,7 @@ class Metrics:
         yield CounterMetricFamily(received, "Bytes received from clients.", value=self.client_received)
         yield CounterMetricFamily(sent, "Bytes sent to clients.", value=self.client_sent)
         yield from self.health.collect()
+        yield from self.streams.collect()
         http_families = _HttpFamilies()
         for route in list(self._routes.values()):
             route.write(http_families)

@@ -56,6 +56,8 @@ class Options:
     """Bytes a second."""
     offload_bytes: int = 16 * 1024
     """Bodies above it are decoded in a worker thread: the tolerant decoder needs milliseconds for as much."""
+    sse_progress_seconds: float = 15.0
+    """Silence on a stream of server-sent events after which it is told how far it has got."""
     clock: Callable[[], float] = time.perf_counter
 
     @property

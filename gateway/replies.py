@@ -1,5 +1,7 @@
 """Answers as values, and the one place that sends them."""
 
+import asyncio
+from collections import deque
 from typing import NamedTuple
 
 from starlette.types import Scope, Send
@@ -22,6 +24,13 @@ class Reply(NamedTuple):
     headers: Headers
     body: bytes = b""
     received: int = 0
+    rest: deque[bytes] | None = None
+    """What follows `body` in an answer too long for one piece; sending takes it out."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole body, before it is sent."""
+        return len(self.body) + sum(map(len, self.rest)) if self.rest else len(self.body)
 
 
 def make_reply(status: int, headers: Headers, body: bytes = b"", received: int = 0) -> Reply:
@@ -29,10 +38,21 @@ def make_reply(status: int, headers: Headers, body: bytes = b"", received: int =
     return Reply(status, [*headers, (b"content-length", b"%d" % len(body))], body, received)
 
 
+def make_long_reply(status: int, headers: Headers, pieces: deque[bytes], received: int = 0) -> Reply:
+    """Makes a reply of pieces, one at least, which become its own."""
+    length = sum(map(len, pieces))
+    return Reply(status, [*headers, (b"content-length", b"%d" % length)], pieces.popleft(), received, pieces)
+
+
 async def send_reply(scope: Scope, send: Send, reply: Reply) -> None:
     """Sends a reply together with the headers that all answers carry."""
     await send({"type": "http.response.start", "status": reply.status, "headers": scope[HEADERS_KEY] + reply.headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
+    body = b"" if scope["method"] == "HEAD" else reply.body
+    while reply.rest:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await asyncio.sleep(0)  # `send` itself waits for slow clients only
+        body = reply.rest.popleft()
+    await send({"type": "http.response.body", "body": body})
 
 
 PAGE_NOT_FOUND = make_reply(404, TEXT, b"404 page not found\n")

@@ -4,12 +4,14 @@ import gc
 import json
 import resource
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import cast
 
-from starlette.routing import Route
-from starlette.types import Receive, Scope
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.backend import Backend
+from gateway.concurrency import Concurrency
 from gateway.endpoint import Endpoint, Plain
 from gateway.errors import error_reply
 from gateway.exposition import render
@@ -19,27 +21,76 @@ from gateway.metrics import OTHER
 from gateway.openapi import load_contract
 from gateway.options import Options
 from gateway.replies import GET_ONLY, JSON, PAGE_NOT_FOUND, Headers, Reply, make_reply
+from gateway.sse import SseEndpoint
+from gateway.sse_query import accepts_events
+from gateway.streams import KeepAlive, Observe, StreamEndpoint, StreamRpc
 from gateway.unary import Unary, UnaryEndpoint, UnservedEndpoint
-from raftgate.api.errors import NotFound
-from raftgate.api.services import RPCS, Rpc, RpcKind
+from gateway.watch import Watch
+from gateway.websocket import SocketEndpoint
+from raftgate.api.errors import EtcdError, NotFound, Unimplemented
+from raftgate.api.services import ELECTION, LOCK, RPCS, Rpc, RpcKind
 
 _RPC_NOT_FOUND = error_reply(NotFound())
 _JSON_UTF8: Headers = [(b"content-type", b"application/json; charset=utf-8")]
 
 
-def rpc_routes(backend: Backend, options: Options) -> list[Route]:
-    """A route for each path of each RPC; methods are left to the endpoints, since Starlette adds HEAD to GET."""
-    return [Route(path, endpoint) for rpc in RPCS for path, endpoint in _rpc_endpoints(rpc, backend, options)]
+def rpc_routes(backend: Backend, options: Options) -> list[BaseRoute]:
+    """Routes for each path of each RPC; methods are left to the endpoints, since Starlette adds HEAD to GET."""
+    services = _Services(backend, options)
+    http: list[BaseRoute] = [Route(path, services.http(rpc, path)) for rpc in RPCS for path in rpc.paths]
+    return http + [WebSocketRoute(path, services.socket(rpc, path)) for rpc in RPCS for path in rpc.paths]
 
 
-def _rpc_endpoints(rpc: Rpc, backend: Backend, options: Options) -> Iterable[tuple[str, Endpoint]]:
-    if rpc.request is None or rpc.kind is not RpcKind.UNARY:
-        for path in rpc.paths:
-            yield path, UnservedEndpoint(options.metrics.route(path, timed=True), options.clock)
-        return
-    unary = Unary(rpc, rpc.request, backend, options)
-    for path in rpc.paths:
-        yield path, UnaryEndpoint(unary, options.metrics.route(path, timed=True), options)
+class _Services:
+    """The handlers of RPCs, each made once whatever carries it, and the endpoints of their paths."""
+
+    def __init__(self, backend: Backend, options: Options) -> None:
+        self._backend = backend
+        self._options = options
+        self._concurrency = Concurrency(backend)
+        self._handlers = {(rpc.service, rpc.method): self._handler(rpc) for rpc in RPCS}
+
+    def _handler(self, rpc: Rpc) -> Unary | StreamRpc | EtcdError:
+        if rpc.request is None:
+            return Unimplemented()
+        if rpc.kind is RpcKind.UNARY:
+            concurrent = cast(Backend, self._concurrency)  # a unary handler calls, and watches nothing
+            backend = concurrent if rpc.service in (LOCK, ELECTION) else self._backend
+            return Unary(rpc, rpc.request, backend, self._options)
+        if rpc.method == "Watch":
+            return Watch(rpc, self._backend, self._options)
+        if rpc.method == "LeaseKeepAlive":
+            return KeepAlive(rpc, self._backend, self._options)
+        return Observe(rpc, self._concurrency, self._options)
+
+    def http(self, rpc: Rpc, path: str) -> ASGIApp:
+        """The endpoint of a path."""
+        handler = self._handlers[rpc.service, rpc.method]
+        options = self._options
+        stats = options.metrics.route(path, timed=True)
+        if isinstance(handler, Unary):
+            return UnaryEndpoint(handler, stats, options)
+        if isinstance(handler, EtcdError):
+            return UnservedEndpoint(stats, options.clock)
+        lines = StreamEndpoint(handler, "watch_ndjson", stats, options)
+        return ByAccept(lines, SseEndpoint(rpc, self._backend, stats, options)) if isinstance(handler, Watch) else lines
+
+    def socket(self, rpc: Rpc, path: str) -> ASGIApp:
+        """The endpoint of a path over WebSocket."""
+        handler = self._handlers[rpc.service, rpc.method]
+        return SocketEndpoint(handler, self._options.metrics.route(path, timed=True), self._options)
+
+
+class ByAccept:
+    """A path whose clients choose by their Accept header between JSON lines and server-sent events."""
+
+    def __init__(self, lines: ASGIApp, events: ASGIApp) -> None:
+        self._lines = lines
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        await (self._events if accepts_events(scope) else self._lines)(scope, receive, send)
 
 
 def probe_routes(backend: Backend, options: Options) -> list[Route]:
@@ -107,6 +158,17 @@ def _vars(options: Options) -> bytes:
         **options.debug_vars(),
     }
     return json.dumps(variables).encode()
+
+
+def not_found(options: Options) -> ASGIApp:
+    """Answers whatever no route serves."""
+    http = NotFoundEndpoint(options)
+    socket = SocketEndpoint(NotFound(), options.metrics.route(OTHER), options)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await (http if scope["type"] == "http" else socket)(scope, receive, send)
+
+    return answer
 
 
 class NotFoundEndpoint(Endpoint):

@@ -5,6 +5,7 @@
 """
 
 import asyncio
+from collections import deque
 from typing import Any
 
 from starlette.types import Receive, Scope
@@ -13,10 +14,10 @@ from gateway.auth import lift
 from gateway.backend import Backend
 from gateway.endpoint import Endpoint
 from gateway.errors import error_reply, unexpected_reply
-from gateway.limits import BodyRefused, in_thread, is_heavy, message_size, read_body, too_large
+from gateway.limits import BodyRefused, in_thread, is_heavy, let_go, message_size, read_body, too_large
 from gateway.metrics import RouteStats
 from gateway.options import Options
-from gateway.replies import JSON, Headers, Reply
+from gateway.replies import JSON, Headers, Reply, make_long_reply, make_reply
 from raftgate.api import json_codec
 from raftgate.api.errors import Code, DeadlineExceeded, EtcdError, MethodNotAllowed, Unimplemented
 from raftgate.api.message import Caller, Message, Request
@@ -78,18 +79,27 @@ class Unary:
         """Encodes a response."""
         return json_codec.encode(response)
 
+    @staticmethod
+    def encode_heavy(box: list[Message]) -> deque[bytes]:
+        """Encodes a response in pieces, and lets go of it: it comes in a box so that nobody else holds it."""
+        pieces = deque(json_codec.pieces(box[0]))
+        let_go(box)
+        return pieces
+
     async def answer(self, body: bytes, caller: Caller) -> Reply:
         """The whole way from a request's body to its answer; it does not raise."""
         received = len(body)
         try:
             request = self.decode(body) if received <= self._offload else await in_thread(self.decode, body)
-            response = await self.handle(request, caller)
-            payload = await in_thread(self.encode, response) if is_heavy(response) else self.encode(response)
+            box = [await self.handle(request, caller)]
+            if is_heavy(box[0]):
+                return make_long_reply(200, _SUCCESS, await in_thread(self.encode_heavy, box), received)
+            payload = self.encode(box[0])
         except EtcdError as error:
             return error_reply(error, received)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is logged and the client is answered
             return unexpected_reply(error, self._name)
-        return Reply(200, [*_SUCCESS, (b"content-length", b"%d" % len(payload))], payload, received)
+        return make_reply(200, _SUCCESS, payload, received)
 
 
 class UnaryEndpoint(Endpoint):

@@ -7,10 +7,12 @@ handler, and closes idle connections, which etcd does not. What speaks HTTP/2 ge
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
 import uvicorn
@@ -19,7 +21,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from gateway.limits import COMPLETE_KEY
+from gateway.wire import HOLD_KEY, STOPPED, Cut
 from raftgate.http2_refusal import PREFACE, Http2Refusal
+from raftgate.websocket import WebSocket, WebSocketOptions, is_handshake
 
 _SLICE = 16 * 1024
 """Bytes that the parser is fed at once, hence the grain of the bound on heads."""
@@ -41,6 +45,8 @@ class ConnectionOptions:
     """How long a refused client that is still sending may take to read its answer."""
     headers: Sequence[tuple[bytes, bytes]] = ()
     """Sent with own refusals: what lets a browser's page read them."""
+    websocket: WebSocketOptions | None = None
+    """None: an offered upgrade is not taken."""
 
 
 class _LingeringTransport:
@@ -95,6 +101,10 @@ class _Refusal(Exception):
         self.status = status
 
 
+class _Unread(Exception):
+    """Raised within a parser's callback: what comes is of no interest."""
+
+
 class Connection(HttpToolsProtocol):
     """One client's connection."""
 
@@ -118,6 +128,11 @@ class Connection(HttpToolsProtocol):
         self._replaying = False
         self._running: RequestResponseCycle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_handshake = False
+        self._is_cut_on_stop = False
+        """Whether what is running would not come to an end while its client says nothing."""
+        self._is_endless = False
+        self._websocket: WebSocket | None = None
 
     # What asyncio calls
 
@@ -139,7 +154,9 @@ class Connection(HttpToolsProtocol):
         self.pipeline.clear()
         if self._running is not None:
             self._running.disconnected = True
-        if self._task is not None:
+        if self._websocket is not None:
+            self._websocket.lost()
+        elif self._task is not None:
             self._task.cancel()
         self._on_lost()
 
@@ -148,7 +165,14 @@ class Connection(HttpToolsProtocol):
         self._receive(data)
 
     def shutdown(self) -> None:
-        """Closes the connection once nothing is being answered on it."""
+        """Closes the connection once nothing is being answered on it; streams are not waited for."""
+        if self._websocket is not None:
+            self._websocket.stop()
+            return
+        if self._is_cut_on_stop and (self._is_endless or self._is_open) and self._task is not None:
+            self._task.cancel(STOPPED)
+            self._cut()
+            return
         super().shutdown()
         self._receive = self._receive if self._is_open and not self._in_head else self._discard
 
@@ -176,6 +200,8 @@ class Connection(HttpToolsProtocol):
             view = memoryview(data)
             for start in range(0, len(data), _SLICE):
                 if not self._feed(view[start : start + _SLICE]):
+                    if self._websocket is not None:
+                        self._websocket.data_received(bytes(view[start + _SLICE :]))
                     return
         if self._is_open:
             # More is to come: a client that sends head and body apart waits for our acknowledgement of the head.
@@ -201,9 +227,13 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            return self._feed_after_upgrade(data[upgrade.args[0] :])
+            rest = data[upgrade.args[0] :]
+            return self._become_websocket(bytes(rest)) if self._is_handshake else self._feed_after_upgrade(rest)
         except httptools.HttpParserError as error:
             cause = error.__context__
+            if isinstance(cause, _Unread):
+                self._receive = self._discard
+                return False
             self._refuse(cause.status if isinstance(cause, _Refusal) else HTTPStatus.BAD_REQUEST)
             return False
         if self._is_open:
@@ -228,10 +258,27 @@ class Connection(HttpToolsProtocol):
         self._replaying = False
         return self._feed(rest)
 
+    def _become_websocket(self, rest: bytes) -> bool:
+        assert self._options.websocket is not None
+        self._is_open = False
+        transport: Any = self.transport  # Any: all of a transport that is needed
+        app: Any = self.app  # Any: ASGI in the words of uvicorn, where Starlette's are expected
+        websocket = WebSocket(transport, self.flow, dict(self.scope), self._options.websocket, self._common_headers)
+        self._websocket = websocket
+        self._receive = websocket.data_received
+        self._task = self.loop.create_task(websocket.run(app))
+        self._task.add_done_callback(self.tasks.discard)
+        self.tasks.add(self._task)
+        if rest:
+            websocket.data_received(rest)
+        return False
+
     # What the parser calls
 
     def on_message_begin(self) -> None:
         """A request's first byte has come."""
+        if self._is_endless:
+            raise _Unread
         if not self._replaying:
             super().on_message_begin()
             self._is_open = self._in_head = True
@@ -253,10 +300,25 @@ class Connection(HttpToolsProtocol):
             return
         if self.parser.get_http_version() not in ("1.1", "1.0"):
             raise _Refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-        super().on_headers_complete()
+        self._is_handshake = self.parser.should_upgrade() and self._wants_websocket()
+        if not self._is_handshake:
+            super().on_headers_complete()
         self._in_head = False
         self._unproductive = 0
         self._stop_head_timer()
+
+    def _wants_websocket(self) -> bool:
+        """Whether the request becomes a WebSocket: not one that others are before."""
+        before: RequestResponseCycle | None = self.cycle
+        if self._options.websocket is None or (before is not None and not before.response_complete):
+            return False
+        url = httptools.parse_url(self.url)
+        self.scope["http_version"] = self.parser.get_http_version()
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["raw_path"] = url.path
+        self.scope["path"] = unquote(url.path.decode("ascii"))
+        self.scope["query_string"] = url.query or b""
+        return is_handshake(dict(self.scope))
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
@@ -276,15 +338,39 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         async def run(scope: Any, receive: Any, send: Any) -> None:  # Any: uvicorn's types of what Starlette types too
             try:
-                await app(scope, receive, send)
+                await app(scope, receive, _unframed(cycle) if scope["http_version"] == "1.0" else send)
+            except Cut:
+                self._cut()
             except asyncio.CancelledError:
                 if not cycle.disconnected:
                     raise
 
+        cycle.scope[HOLD_KEY] = self._hold  # type: ignore[literal-required]  # a key of our own
+        self._is_cut_on_stop = self._is_endless = False
         self._running = cycle
         self._task = self.loop.create_task(cycle.run_asgi(run))
         self._task.add_done_callback(self.tasks.discard)
         self.tasks.add(self._task)
+
+    def _hold(self, *, endless: bool = False) -> None:
+        """Called by a stream, see `HOLD_KEY`."""
+        self._is_cut_on_stop = True
+        if endless and self._running is not None:
+            self._is_endless = True
+            self._running.keep_alive = False
+            if self.cycle is not self._running:  # another request has come behind: nobody will answer it
+                self._receive = self._discard
+                self._is_open = False
+                self._stop_head_timer()
+            self.pipeline.clear()
+            self.flow.resume_reading()  # how else could the client's going be seen
+
+    def _cut(self) -> None:
+        """Ends the connection in the middle of an answer; what is written of it may still be read for a while."""
+        assert self._running is not None
+        self._running.disconnected = True
+        self.transport.close()
+        self.loop.call_later(self._options.linger_seconds, self.transport.abort)
 
     def on_response_complete(self) -> None:
         """Starts the next request of a pipeline; unlike uvicorn's, an idle connection stays open."""
@@ -330,8 +416,7 @@ class Connection(HttpToolsProtocol):
     def _write_refusal(self, status: HTTPStatus) -> None:
         body = b"%d %b" % (status, status.phrase.encode())
         headers = [
-            *self.server_state.default_headers,
-            *self._options.headers,
+            *self._common_headers(),
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
@@ -339,10 +424,13 @@ class Connection(HttpToolsProtocol):
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(b"HTTP/1.1 %b\r\n%b\r\n%b" % (body, lines, body))
 
+    def _common_headers(self) -> list[tuple[bytes, bytes]]:
+        return [*self.server_state.default_headers, *self._options.headers]
+
     def _stop_reading(self) -> bool:
         """Answers whether the client may still be sending."""
         self._receive = self._discard
-        return self._is_open or self._is_refused
+        return self._is_open or self._is_refused or self._websocket is not None
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:
@@ -360,3 +448,24 @@ class Connection(HttpToolsProtocol):
         else:
             self._receive = self._discard
             self.transport.close()
+
+
+def _unframed(cycle: RequestResponseCycle) -> Callable[[Any], Awaitable[None]]:  # Any: uvicorn's types, see above
+    """The `send` of a client of HTTP/1.0, which knows no chunks: uvicorn would send them to it all the same.
+
+    An answer without a length is ended by the end of the connection.
+    """
+    sized = True
+
+    async def send(message: Any) -> None:
+        nonlocal sized
+        if message["type"] == "http.response.start":
+            sized = any(name == b"content-length" for name, _ in message["headers"])
+            if not sized:
+                cycle.chunked_encoding = False
+                cycle.expected_content_length = sys.maxsize
+        elif not sized and not message.get("more_body", False):
+            cycle.expected_content_length = len(message.get("body", b""))
+        await cycle.send(message)
+
+    return send

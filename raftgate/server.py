@@ -42,6 +42,7 @@ from raftgate.connection import ConnectionOptions
 from raftgate.environment import ProductionEnv
 from raftgate.listener import Listener, serve, signals_handled
 from raftgate.version import CLUSTER_VERSION, SERVER_VERSION
+from raftgate.websocket import WebSocketOptions
 from storage.machine import Machine
 from storage.metrics import Metrics as StorageMetrics
 from storage.options import Options as StorageOptions
@@ -238,6 +239,7 @@ class _Process:
             auto_compaction_mode=config.auto_compaction_mode,
             auto_compaction_retention=config.auto_compaction_retention,
             compaction_pause=config.compaction_sleep_interval,
+            watch_progress_interval=config.watch_progress_notify_interval,
             defragment_above=config.bootstrap_defrag_threshold_megabytes * MIB,
             server_version=SERVER_VERSION,
             storage_version=CLUSTER_VERSION,
@@ -249,10 +251,11 @@ class _Process:
     def _listeners(self) -> list[Listener]:
         options = self._gateway_options()
         server = self._member.server
-        headers = ConnectionOptions(headers=Cors(options.cors).headers(()))
+        websocket = WebSocketOptions(max_message_bytes=options.max_body_bytes)
+        client = ConnectionOptions(headers=Cors(options.cors).headers(()), websocket=websocket)
         listeners = [
             Listener(self._peer_app(), self._sockets.peer),
-            Listener(build_app(server, options), self._sockets.client, headers),
+            Listener(build_app(server, options), self._sockets.client, client),
         ]
         if self._sockets.metrics:
             listeners.append(Listener(build_metrics_app(server, options), self._sockets.metrics))

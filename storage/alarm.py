@@ -6,13 +6,14 @@ from typing import Any
 
 from raftgate.api.errors import Corrupt, NoSpace
 from raftgate.api.kv import CompactionRequest, DeleteRangeRequest, PutRequest, TxnRequest
+from raftgate.api.lease import LeaseGrantRequest, LeaseRevokeRequest
 from raftgate.api.maintenance import AlarmAction, AlarmMember, AlarmRequest, AlarmResponse, AlarmType
 from raftgate.api.message import Message, Request
 from storage.validation import cost
 
 _ORDER = list(AlarmType)
 
-LIMITED = (PutRequest, DeleteRangeRequest, TxnRequest, CompactionRequest)
+LIMITED = (PutRequest, DeleteRangeRequest, TxnRequest, CompactionRequest, LeaseGrantRequest, LeaseRevokeRequest)
 """What an alarm may forbid; reads do not come here."""
 
 Handlers = dict[type[Request[Any]], Callable[[Any], Message]]  # Any: by key of the table

@@ -6,11 +6,12 @@ gives the revision free, below which compactions must not delete.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from raftgate.api.errors import EtcdError
 from raftgate.api.kv import (
     Compare,
+    CompareTarget,
     RangeRequest,
     RangeResponse,
     RequestOp,
@@ -26,6 +27,23 @@ from storage.row import Load
 from storage.txn import check_range, holds
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Source(Protocol[R_co]):
+    """What an answer is made of."""
+
+    def pieces(self) -> Iterator[None]:
+        """Gathers on the loop, giving way between two pieces."""
+        ...
+
+    def answer(self, load: Load) -> R_co:
+        """Makes the answer of what is gathered, in any thread."""
+        ...
+
+    def let_go(self) -> None:
+        """Lets go of what was gathered without holding others up."""
+        ...
 
 
 class Fetch(Generic[R]):
@@ -36,19 +54,15 @@ class Fetch(Generic[R]):
         kv: Kv,
         revision: int,
         readers: Readers,
-        pieces: Iterator[None],
-        evaluate: Callable[[Load], R],
+        source: Source[R],
         remember: Callable[[R], None] | None = None,
     ) -> None:
-        """`revision`: the lowest one that is read; `evaluate`: makes the answer of what is gathered, in any thread.
-
-        `remember` is told the answer on the loop in the end.
-        """
+        """`revision`: the lowest one that is read; `remember` is told the answer on the loop in the end."""
         self._kv = kv
         self._revision: int | None = revision
         self._readers = readers
-        self._pieces = pieces
-        self._evaluate = evaluate
+        self._source = source
+        self._pieces = source.pieces()
         self._remember = remember
         self._answer: R | None = None
         self.is_collected = False
@@ -65,7 +79,7 @@ class Fetch(Generic[R]):
     def at_once(self) -> R | None:
         """The answer, if nothing of it lies in SQLite."""
         try:
-            return self._evaluate(self._kv.load) if self.is_collected else None
+            return self._source.answer(self._kv.load) if self.is_collected else None
         except NotInMemory:
             return None
 
@@ -76,8 +90,13 @@ class Fetch(Generic[R]):
         """
         if not self.is_collected:
             raise RuntimeError("not everything is collected yet")
-        self._answer = self._evaluate(self._readers.load)
-        return self._answer
+        try:
+            answer = self._source.answer(self._readers.load)
+        finally:
+            self._source.let_go()
+        if self._remember is not None:
+            self._answer = answer
+        return answer
 
     def close(self) -> None:
         """Gives the revision free, on the loop; may be called again."""
@@ -107,13 +126,13 @@ def fetch_range(kv: Kv, readers: Readers, request: RangeRequest) -> Fetch[RangeR
             for each in response.kvs:
                 kv.remember(each)
 
-    return Fetch(kv, revision, readers, gathering.pieces(), gathering.answer, remember)
+    return Fetch(kv, revision, readers, gathering, remember)
 
 
 def fetch_txn(kv: Kv, readers: Readers, request: TxnRequest) -> Fetch[TxnResponse]:
     """A fetch for a read-only transaction."""
     reading = _Reading(kv, request)
-    return Fetch(kv, reading.lowest, readers, reading.pieces(), reading.answer)
+    return Fetch(kv, reading.lowest, readers, reading)
 
 
 class _Reading:
@@ -161,8 +180,21 @@ class _Reading:
         ]
         return TxnResponse(self._header, succeeded, tuple(responses))
 
+    def let_go(self) -> None:
+        """Lets go of what was gathered, for compares and in both branches."""
+        for _, gathering in self._compared:
+            gathering.let_go()
+        for op in self._branches[True] + self._branches[False]:
+            if isinstance(op, Gathering):
+                op.let_go()
+
     def _decide(self, load: Load) -> bool:
-        return all(holds(compare, gathering.kvs, load) for compare, gathering in self._compared)
+        for compare, gathering in self._compared:
+            if compare.target is CompareTarget.VALUE:
+                gathering.load(load, values=True)
+            if not holds(compare, gathering.kvs, load):
+                return False
+        return True
 
     def _operations(self, ops: tuple[RequestOp, ...]) -> list[Gathering | EtcdError]:
         """A gathering for each range, or the error that reading it gives."""

@@ -92,7 +92,7 @@ def hash_all(readers: Readers) -> int:
     """Hashes all that the local file holds, rows included that a compaction has still to delete."""
     with readers.connection() as connection, connection.begin():
         digest = _hash_history(connection, 0, (1 << 63) - 1, 0)
-        for table in (schema.META, schema.MEMBERS, schema.ALARMS):
+        for table in (schema.META, schema.MEMBERS, schema.ALARMS, schema.LEASES):
             rows = connection.execute(select(table).order_by(*table.primary_key)).fetchall()
             digest = crc32(repr([tuple(row) for row in rows if row[0] not in _LOCAL]).encode(), digest)
     return digest

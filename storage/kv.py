@@ -6,8 +6,9 @@ Transactions are in `txn.py`; checks that need no state are in `validation.py`.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
+from typing import Protocol
 
 from raftgate.api.errors import Compacted, FutureRev, KeyNotFound, LeaseNotFound
 from raftgate.api.kv import (
@@ -20,10 +21,12 @@ from raftgate.api.kv import (
     RangeResponse,
     ResponseHeader,
 )
+from raftgate.api.lease import LeaseRevokeRequest, LeaseRevokeResponse
 from storage import ranges
 from storage.gathering import Gathering
 from storage.history import History
 from storage.index import Index
+from storage.lease import Leases
 from storage.metrics import Metrics
 from storage.options import Options
 from storage.row import ROW_OVERHEAD, SUB_BITS, Row, Stub, has_stub, weight
@@ -42,6 +45,18 @@ class NotInMemory(Exception):
     def __init__(self, stubs: Sequence[Stub]) -> None:
         super().__init__()
         self.stubs = stubs
+
+
+class Watched(Protocol):
+    """Looks at what has been committed."""
+
+    def committed(self, pending: Sequence[Row], start: int, undo: Sequence[tuple[bytes, KeyValue | None]]) -> None:
+        """The rows of `pending` from `start` on have become the store's revision; `undo`: what each has replaced."""
+        ...
+
+    def swept(self, sweep: Sweep) -> None:
+        """A sweep has."""
+        ...
 
 
 class Kv:
@@ -68,6 +83,7 @@ class Kv:
         "taken",
         "values",
         "wanted",
+        "watched",
     )
 
     def __init__(
@@ -83,14 +99,13 @@ class Kv:
         self.index = index
         self.history = history
         self.values = Values(index, history, options.value_cache_bytes)
-        self.sweeps = Sweeps(index, history, self.values, options.piece)
+        self.leases = Leases()
+        self.sweeps = Sweeps(index, history, self.values, options.piece, self.leases.detach)
         self.is_slicing = False
         """Whether a command is half applied: no value may come or go then but by the command itself."""
         self.revision = revision
         """The store's revision, without the command that is being applied."""
         self.compact_revision = compact_revision
-        self.leases: set[int] = set()
-        """Ids of the leases that exist: none, until leases are served."""
         self.metrics = metrics
         self.swept: list[tuple[int, Sweep]] = []
         """Sweeps whose rows are pending too, each with the number of pending rows before its own."""
@@ -102,6 +117,8 @@ class Kv:
         """What was read from SQLite for the command to come: row id -> KeyValue."""
         self.wanted: list[Stub] | None = None
         """While a command is tried out: what it would need of SQLite."""
+        self.watched: Watched | None = None
+        """Who is to be told of each commit."""
         self._readers: dict[int, int] = {}  # revision -> how many read at it
         self._has_swept = False  # the running command has, and has moved the revision
         self._start = 0  # where the running command's rows begin in `pending`
@@ -116,8 +133,12 @@ class Kv:
         """Makes the changes of the running command the next revision; tells whether there were any."""
         if not self._undo:
             has_swept, self._has_swept = self._has_swept, False
+            if has_swept and self.watched is not None:
+                self.watched.swept(self.swept[-1][1])
             return has_swept
         self.revision += 1
+        if self.watched is not None:
+            self.watched.committed(self.pending, self._start, self._undo)
         self._undo.clear()
         self._start = len(self.pending)
         return True
@@ -138,6 +159,7 @@ class Kv:
             now = index.get(key)
             if now is not None:
                 values.removed(now)
+            self._move(key, now, previous)
             if previous is None:
                 index.remove(key)
                 history.undo_added(key)
@@ -336,6 +358,29 @@ class Kv:
             self.values.removed(kv)
             self._record(row_id, KeyValue(kv.key, mod_revision=revision), kv)
 
+    def revoke(self, request: LeaseRevokeRequest) -> LeaseRevokeResponse:
+        """Ends a lease and deletes its keys.
+
+        Raises: LeaseNotFound.
+        """
+        if request.ID not in self.leases:
+            raise LeaseNotFound
+        self.delete(self.attached(self.leases.keys(request.ID)))
+        return self.end_lease(request.ID)
+
+    def attached(self, keys: Iterable[bytes]) -> list[KeyValue]:
+        """The KeyValues of keys that are attached to a lease, without those that are swept."""
+        kvs = map(self.index.get, keys)
+        return [kv for kv in kvs if kv is not None]
+
+    def end_lease(self, lease_id: int) -> LeaseRevokeResponse:
+        """Drops a lease whose keys are deleted."""
+        deletes = len(self._undo)  # all of this command's changes: etcd counts each key
+        self.metrics.deletes += deletes
+        self.metrics.txns += deletes > 1
+        self.leases.remove(lease_id)
+        return LeaseRevokeResponse(ResponseHeader(revision=self.seen_revision))
+
     def _whole(self, kv: KeyValue) -> KeyValue:
         return self.load((kv,), values=True)[0] if type(kv) is Stub else kv
 
@@ -345,3 +390,11 @@ class Kv:
         self.pending.append((row_id, kv.key, kv.create_revision, kv.version, kv.value, kv.lease))
         self.pending_bytes += len(kv.key) + len(kv.value) + ROW_OVERHEAD
         self._undo.append((kv.key, previous))
+        if kv.lease or (previous is not None and previous.lease):
+            self._move(kv.key, previous, kv)
+
+    def _move(self, key: bytes, old: KeyValue | None, new: KeyValue | None) -> None:
+        """Attaches a key to the lease that its KeyValue names now."""
+        before, after = old.lease if old else 0, new.lease if new else 0
+        if before != after:
+            self.leases.move(key, before, after)

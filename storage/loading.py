@@ -19,6 +19,7 @@ from raftgate.api.kv import KeyValue
 from raftgate.api.maintenance import AlarmMember, AlarmType
 from storage import schema
 from storage.history import TOMBSTONE, Codes, pack, pack_one
+from storage.lease import Lease
 from storage.row import SUB_BITS, SUB_MASK, Row, Stub, key_value
 from storage.schema import DatabaseRefused
 from storage.values import OVERHEAD, SMALL
@@ -50,6 +51,7 @@ class Content:
     """As in `history.History`."""
     gone: list[bytes] = field(default_factory=list)
     """Keys that are not live but have rows."""
+    leases: list[Lease] = field(default_factory=list)
 
 
 def load(connection: Connection, size: int, budget: int) -> Content:
@@ -64,6 +66,7 @@ def load(connection: Connection, size: int, budget: int) -> Content:
             AlarmMember(int(row.member_id, 16), AlarmType(row.alarm))
             for row in connection.execute(select(schema.ALARMS))
         ]
+        leases = [Lease(*row) for row in connection.execute(select(schema.LEASES).order_by(schema.LEASES.c.id))]
         last_time = connection.execute(
             select(schema.TIMES.c.milliseconds).order_by(schema.TIMES.c.revision.desc()).limit(1)
         ).scalar_one_or_none()
@@ -90,6 +93,7 @@ def load(connection: Connection, size: int, budget: int) -> Content:
         meta["finished_compact_revision"],
         rows.codes,
         gone,
+        leases,
     )
 
 

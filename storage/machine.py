@@ -4,7 +4,7 @@ Everything happens in memory; what SQLite does not have yet is handed out as a b
 other thread, and let go when that has committed. After a crash the log is replayed from the applied index of the file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,13 @@ from raftgate.api.kv import (
     TxnRequest,
     TxnResponse,
 )
+from raftgate.api.lease import (
+    LeaseCheckpointRequest,
+    LeaseCheckpointResponse,
+    LeaseGrantRequest,
+    LeaseGrantResponse,
+    LeaseRevokeRequest,
+)
 from raftgate.api.maintenance import AlarmMember, AlarmRequest, AlarmResponse
 from raftgate.api.message import Message, Request
 from storage.alarm import Alarms
@@ -34,6 +41,7 @@ from storage.hash import HashKv, hash_all
 from storage.history import History
 from storage.index import Index
 from storage.kv import Kv, NotInMemory
+from storage.lease import Leases
 from storage.loading import Content
 from storage.members import Members
 from storage.metrics import Gauges, Metrics
@@ -43,8 +51,11 @@ from storage.ranges import cuts_early
 from storage.reader import Readers
 from storage.row import Row
 from storage.slices import Slicer, Slices, touched
+from storage.sweep import Sweep
 from storage.txn import txn
 from storage.validation import is_read_only
+from storage.watch import WatchHub
+from storage.watch_history import Store
 from storage.writer import Batch, Writer
 
 READ_AT_ONCE: Final = 5
@@ -52,6 +63,8 @@ READ_AT_ONCE: Final = 5
 
 SPENT_AT_ONCE: Final = 5_000
 """Rows that are let go of in one go."""
+
+_MAY_BE_LARGE: Final = frozenset({TxnRequest, DeleteRangeRequest, LeaseRevokeRequest})
 
 R = TypeVar("R")
 
@@ -80,8 +93,11 @@ class Machine:
         history = History(content.codes, content.gone)
         self._large = options.large
         self._kv = Kv(Index(content.live), history, content.revision, content.compact_revision, metrics, options)
+        self._kv.leases.load(content.leases)
         for each in content.live:
             self._kv.values.loaded(each)
+            if each.lease:
+                self._kv.leases.move(each.key, 0, each.lease)
         self._members = Members(content.members)
         self._alarms = Alarms(content.alarms)
         self._compaction: Compaction | None = None
@@ -104,8 +120,13 @@ class Machine:
             MemberAdded: self._members.add,
             MemberAttributes: self._members.publish,
             AlarmRequest: self._call_alarms,
+            LeaseGrantRequest: self._grant,
+            LeaseRevokeRequest: self._kv.revoke,
+            LeaseCheckpointRequest: self._checkpoint,
         }
         self._handlers = self._alarms.limit(self._all_handlers)
+        self.watchers = WatchHub(Store(self._kv, self._readers, self._uncommitted, lambda: self._flushed_revision))
+        """All that is watched."""
         metrics.gauges = self._gauges
 
     @classmethod
@@ -143,9 +164,22 @@ class Machine:
         return self._members.all()
 
     @property
+    def leases(self) -> Leases:
+        """The leases that exist; not to be changed."""
+        return self._kv.leases
+
+    def attached(self, lease_id: int) -> tuple[bytes, ...]:
+        """The keys attached to a lease, in order."""
+        return tuple(kv.key for kv in self._kv.attached(self._kv.leases.keys(lease_id)))
+
+    @property
     def pending_bytes(self) -> int:
-        """Bytes of memory that rows take which SQLite does not have yet, about."""
-        return self._kv.pending_bytes + (self._taken.size if self._taken else 0)
+        """Bytes of memory that changes take which SQLite does not have yet, about."""
+        return self._pending_size + (self._taken.size if self._taken else 0)
+
+    @property
+    def _pending_size(self) -> int:
+        return self._kv.pending_bytes + self._kv.leases.pending_bytes
 
     def apply(self, index: int, command: Command) -> Message | EtcdError:
         """Applies the entry at `index`, the one after the last, wholly or, answering an error, not at all.
@@ -179,7 +213,7 @@ class Machine:
     def is_large(self, command: Command) -> bool:
         """Whether a command, the next to be applied, is for `apply_in_slices`."""
         kind = type(command.request)
-        return (kind is TxnRequest or kind is DeleteRangeRequest) and touched(self._kv, command.request) > self._large
+        return kind in _MAY_BE_LARGE and touched(self._kv, command.request) > self._large
 
     def apply_in_slices(self, index: int, command: Command) -> Slices[Message | EtcdError]:
         """Applies as `apply` does, a few milliseconds for each step of the iterator, which must be exhausted.
@@ -268,13 +302,22 @@ class Machine:
         if self.applied_index == self._flushed_index:
             return None
         kv, members, alarms = self._kv, self._members, self._alarms
-        size, times, self._times = kv.pending_bytes, self._times, []
+        size, times, self._times = self._pending_size, self._times, []
         records = members.all() if members.changed else None
         raised = alarms.all() if alarms.changed else None
         members.changed = alarms.changed = False
         rows, swept = kv.take_pending()
         self._taken = Batch(
-            self.applied_index, kv.revision, kv.compact_revision, rows, size, times, records, raised, swept
+            self.applied_index,
+            kv.revision,
+            kv.compact_revision,
+            rows,
+            size,
+            times,
+            records,
+            raised,
+            swept,
+            kv.leases.take_changed(),
         )
         return self._taken
 
@@ -357,6 +400,14 @@ class Machine:
         self._handlers = self._alarms.limit(self._all_handlers)
         return msgspec.structs.replace(answer, header=ResponseHeader(revision=self._kv.revision))
 
+    def _grant(self, request: LeaseGrantRequest) -> LeaseGrantResponse:
+        answer = self._kv.leases.grant(request)
+        return msgspec.structs.replace(answer, header=ResponseHeader(revision=self._kv.revision))
+
+    def _checkpoint(self, request: LeaseCheckpointRequest) -> LeaseCheckpointResponse:
+        self._kv.leases.checkpoint(request)
+        return LeaseCheckpointResponse(ResponseHeader(revision=self._kv.revision))
+
     def _is_large(self, request: RangeRequest) -> bool:
         """Whether a range looks at more keys than the loop may in one go."""
         large = READ_AT_ONCE * self._large
@@ -365,6 +416,12 @@ class Machine:
         if request.limit < large and cuts_early(request):
             return False
         return self._kv.index.count(request.key, request.range_end) > large
+
+    def _uncommitted(self) -> Iterable[tuple[Sequence[Row], Sequence[tuple[int, Sweep]]]]:
+        """What SQLite may not have yet, oldest first."""
+        if self._taken is not None:
+            yield self._taken.rows, self._taken.swept
+        yield self._kv.pending, self._kv.swept
 
     def _note_time(self, time: float) -> None:
         milliseconds = int(time * 1000)

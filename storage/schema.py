@@ -4,7 +4,7 @@ from functools import cache
 
 from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, MetaData, Table, Text, insert, select, update
 
-VERSION = 2
+VERSION = 3
 """Of the file format. A file of a lower version is upgraded, one of a higher version is refused."""
 
 APPLICATION_ID = 0x52674B76  # "RgKv": marks the file as raftgate's, in SQLite's header
@@ -66,6 +66,15 @@ ALARMS = Table(
 )
 
 
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("ttl", Integer, nullable=False),  # seconds
+    Column("remaining_ttl", Integer, nullable=False),  # seconds, 0: all of them
+)
+
+
 class DatabaseRefused(RuntimeError):
     """A database file that cannot be used; the text names the file and the reason."""
 
@@ -106,6 +115,8 @@ def upgrade(connection: Connection) -> None:
     if version < 2:
         ALARMS.create(connection, checkfirst=False)
         connection.execute(insert(META), {"name": "finished_compact_revision", "value": -1})
+    if version < 3:
+        LEASES.create(connection, checkfirst=False)
     connection.execute(update(META).where(META.c.name == "schema_version").values(value=VERSION))
 
 
@@ -115,6 +126,18 @@ def insert_history(count: int) -> str:
     columns = [column.name for column in HISTORY.columns]
     row = f"({', '.join('?' * len(columns))})"
     return f"INSERT INTO {HISTORY.name} ({', '.join(columns)}) VALUES {', '.join([row] * count)}"  # noqa: S608 - own names
+
+
+@cache
+def replace_leases(count: int) -> str:
+    """The statement that inserts or replaces `count` leases."""
+    return f"INSERT OR REPLACE INTO {LEASES.name} (id, ttl, remaining_ttl) VALUES {', '.join(['(?, ?, ?)'] * count)}"  # noqa: S608 - own names
+
+
+@cache
+def delete_leases(count: int) -> str:
+    """The statement that deletes leases by `count` ids."""
+    return f"DELETE FROM {LEASES.name} WHERE id IN ({', '.join('?' * count)})"  # noqa: S608 - own names
 
 
 @cache

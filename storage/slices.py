@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, TypeVar
 
+from raftgate.api.errors import LeaseNotFound
 from raftgate.api.kv import (
     Compare,
     DeleteRangeRequest,
@@ -23,6 +24,7 @@ from raftgate.api.kv import (
     TxnRequest,
     TxnResponse,
 )
+from raftgate.api.lease import LeaseRevokeRequest, LeaseRevokeResponse
 from raftgate.api.message import Request
 from storage.gathering import Gathering
 from storage.kv import Kv, NotInMemory
@@ -31,6 +33,7 @@ from storage.ranges import cuts_early
 from storage.reader import Readers
 from storage.txn import Branch, check_puts, check_ranges, holds
 from storage.txn import count as count_txn
+from storage.validation import is_read_only
 
 T = TypeVar("T")
 Slices = Generator[Missing | None, None, T]
@@ -40,6 +43,8 @@ def touched(kv: Kv, request: Request[Any] | None) -> int:  # Any: whatever answe
     """About how many keys a command touches, of both branches of a transaction."""
     if isinstance(request, DeleteRangeRequest):
         return kv.index.count(request.key, request.range_end) if request.range_end and request.prev_kv else 1
+    if isinstance(request, LeaseRevokeRequest):
+        return kv.leases.count(request.ID)
     if not isinstance(request, TxnRequest):
         return 1
     count = 0
@@ -79,6 +84,8 @@ class Slicer:
         """
         if isinstance(request, TxnRequest):
             return (yield from self._txn(request))
+        if isinstance(request, LeaseRevokeRequest):
+            return (yield from self._revoke(request))
         assert isinstance(request, DeleteRangeRequest), "other commands touch one key"
         self._kv.metrics.txns += request.prev_kv
         return (yield from self._delete_range(request))
@@ -90,7 +97,8 @@ class Slicer:
             branch = yield from self._choose(request)
             check_puts(kv, branch)
             check_ranges(kv, branch)
-            before = count_txn(kv.metrics, before)
+            if not is_read_only(request):
+                before = count_txn(kv.metrics, before)
             response = yield from self._run(branch)
         finally:
             count_txn(kv.metrics, before)
@@ -160,6 +168,16 @@ class Slicer:
             deleted += len(doomed)
             yield from self._turn(len(doomed))
         return DeleteRangeResponse(ResponseHeader(revision=kv.seen_revision), deleted, tuple(answered))
+
+    def _revoke(self, request: LeaseRevokeRequest) -> Slices[LeaseRevokeResponse]:
+        kv = self._kv
+        if request.ID not in kv.leases:
+            raise LeaseNotFound
+        for keys in kv.leases.pieces(request.ID, self._piece):
+            if keys is not None:
+                kv.delete(kv.attached(keys))
+            yield None
+        return kv.end_lease(request.ID)
 
     def _attempt(self, function: Callable[[], T]) -> Slices[T]:
         """The result of a function that changes nothing before it lacks something."""

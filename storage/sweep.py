@@ -7,13 +7,13 @@ list of keys. In this way such a command holds nobody up, as applying it key by 
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Final
 
 from raftgate.api.kv import KeyValue
 from storage.history import History
-from storage.index import Index, covers
+from storage.index import FROM_KEY, Index, covers
 from storage.row import SUB_BITS, Row
 from storage.values import Values
 
@@ -37,6 +37,10 @@ class Sweep:
     def covers(self, kv: KeyValue) -> bool:
         """Whether this has deleted a KeyValue, or an earlier sweep has."""
         return kv.mod_revision < self.revision and covers(self._key, self._range_end, kv.key)
+
+    def overlaps(self, key: bytes, end: bytes | None) -> bool:
+        """Whether it may have deleted keys of a range that ends at `end`, None: never."""
+        return (end is None or self._key < end) and (self._range_end == FROM_KEY or key < self._range_end)
 
     def row_id(self, key: bytes) -> int:
         """The row of a key's tombstone: they are numbered in key order."""
@@ -74,11 +78,14 @@ class Sweep:
 class Sweeps:
     """The sweeps that are not settled yet, oldest first."""
 
-    __slots__ = ("_history", "_index", "_piece", "_values", "unsettled")
+    __slots__ = ("_detach", "_history", "_index", "_piece", "_values", "unsettled")
 
-    def __init__(self, index: Index, history: History, values: Values, piece: int) -> None:
-        """`piece`: keys that are settled in one go."""
+    def __init__(
+        self, index: Index, history: History, values: Values, piece: int, detach: Callable[[bytes, int], None]
+    ) -> None:
+        """`piece`: keys that are settled in one go; `detach` takes a key from its lease."""
         self._piece = piece
+        self._detach = detach
         self._index = index
         self._history = history
         self._values = values
@@ -124,6 +131,8 @@ class Sweeps:
         self._index.forget(kv.key)
         self._history.removed(kv, row_id)
         self._values.removed(kv)
+        if kv.lease:
+            self._detach(kv.key, kv.lease)
 
     def _is_hidden(self, kv: KeyValue) -> bool:
         return any(sweep.covers(kv) for sweep in self.unsettled)

@@ -28,11 +28,13 @@ from raftgate.api.kv import (
     SortTarget,
     TxnRequest,
 )
+from raftgate.api.lease import LeaseGrantRequest
 from raftgate.api.message import Request
 
 MAX_TXN_OPS = 128  # etcd embed/config.go
 REQUEST_OVERHEAD = 24  # bytes of an encoded request besides key and value
 PUT_OVERHEAD = 256  # etcd server/storage/quota.go, kvOverhead
+LEASE_OVERHEAD = 64  # bytes of a lease, likewise (leaseOverhead)
 OP_OVERHEAD = 10  # bytes of an encoded operation of a txn, likewise
 
 
@@ -130,6 +132,8 @@ def cost(request: Request[Any]) -> int:  # Any: whatever answers it
         return PUT_OVERHEAD + len(request.key) + len(request.value)
     if isinstance(request, TxnRequest):
         return max(_branch_cost(request.success), _branch_cost(request.failure))
+    if isinstance(request, LeaseGrantRequest):
+        return LEASE_OVERHEAD
     return 0
 
 

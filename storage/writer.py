@@ -5,9 +5,9 @@ the file then holds is only known after a restart.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
@@ -19,6 +19,7 @@ from raftgate.api.maintenance import AlarmMember
 from storage import schema
 from storage.compaction import CompactionStep
 from storage.database import Database, measure, pragma, raw
+from storage.lease import Lease
 from storage.row import Row
 from storage.sweep import Sweep
 
@@ -54,6 +55,8 @@ class Batch:
     """All alarms, if they have changed."""
     swept: Sequence[tuple[int, Sweep]] = ()
     """Sweeps, each with the number of rows before its own."""
+    leases: Mapping[int, Lease | None] = field(default_factory=dict)
+    """The leases that have changed by id, None for those that are gone."""
 
 
 class Writer:
@@ -86,6 +89,7 @@ class Writer:
                     self._replace_members(batch.members)
                 if batch.alarms is not None:
                     self._replace_alarms(batch.alarms)
+                self._change_leases(batch.leases)
                 self._connection.exec_driver_sql(
                     "INSERT OR REPLACE INTO meta (name, value) VALUES"
                     " ('applied_index', ?), ('revision', ?), ('compact_revision', ?)",
@@ -99,13 +103,7 @@ class Writer:
         if not step.row_ids and not step.is_last:
             return
         with self._final(), self._connection.begin():
-            done, count = 0, self._rows_per_statement
-            while done < len(step.row_ids):
-                while count > len(step.row_ids) - done:
-                    count //= 2
-                ids = tuple(step.row_ids[done : done + count])
-                self._connection.exec_driver_sql(schema.delete_history(count), ids)
-                done += count
+            self._execute(schema.delete_history, [(row_id,) for row_id in step.row_ids])
             self._connection.exec_driver_sql(_DELETE_TIMES, (step.revision,))
             if step.is_last:
                 mark = ("finished_compact_revision", step.revision)
@@ -153,13 +151,22 @@ class Writer:
             raise
 
     def _insert(self, rows: Sequence[Row]) -> None:
+        self._execute(schema.insert_history, rows)
+
+    def _execute(self, statement: Callable[[int], str], rows: Sequence[tuple[object, ...]]) -> None:
+        """Runs a statement over many rows of parameters; it is asked for by a number of rows."""
         done, count = 0, self._rows_per_statement
         while done < len(rows):
             while count > len(rows) - done:
                 count //= 2
             parameters = tuple(chain.from_iterable(rows[done : done + count]))
-            self._connection.exec_driver_sql(schema.insert_history(count), parameters)
+            self._connection.exec_driver_sql(statement(count), parameters)
             done += count
+
+    def _change_leases(self, leases: Mapping[int, Lease | None]) -> None:
+        kept = [(lease.id, lease.ttl, lease.remaining_ttl) for lease in leases.values() if lease is not None]
+        self._execute(schema.replace_leases, kept)
+        self._execute(schema.delete_leases, [(lease_id,) for lease_id, lease in leases.items() if lease is None])
 
     def _replace_members(self, members: tuple[Member, ...]) -> None:
         self._connection.execute(delete(schema.MEMBERS))

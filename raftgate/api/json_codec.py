@@ -7,7 +7,7 @@ are generated once per message class, since they run for every request and every
 
 import re
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar
 
@@ -16,6 +16,9 @@ import msgspec
 from raftgate.api import json_tolerant
 from raftgate.api.errors import InvalidArgument
 from raftgate.api.message import Field, Kind, Message, describe
+
+PIECE_BYTES = 128 * 1024
+"""What a piece of a long encoding measures at least, unless it is the last one."""
 
 MAX_DEPTH = 500  # etcd allows about 10,000; a txn within the default limits needs under 400
 
@@ -45,6 +48,59 @@ def decode(cls: type[M], body: bytes) -> M:
 def encode(message: Message) -> bytes:
     """Encodes a message, its fields in the order of their numbers."""
     return encoder(type(message))(message)
+
+
+def pieces(message: Message) -> Iterator[bytes]:
+    """Encodes a message as `encode` does, in pieces: joining a hundred megabytes would hold all threads up."""
+    parts: list[bytes] = []
+    size = 0
+    for part in _parts(message):
+        parts.append(part)
+        size += len(part)
+        if size >= PIECE_BYTES:
+            yield b"".join(parts)
+            parts.clear()
+            size = 0
+    if parts:
+        yield b"".join(parts)
+
+
+def _parts(message: Message) -> Iterator[bytes]:
+    """The encoding of a message that may be long, an item of its lists or less at a time."""
+    cls = type(message)
+    separator = b"{"
+    for field in describe(cls):
+        value = getattr(message, field.name)
+        if not _may_be_long(field):
+            part = encode(cls(**{field.name: value}))[1:-1]
+            if part:
+                yield separator + part
+                separator = b","
+        elif value:
+            yield b'%b"%b":' % (separator, field.name.encode())
+            yield from _items(value) if field.repeated else _parts(value)
+            separator = b","
+    yield b"{}" if separator == b"{" else b"}"
+
+
+def _items(messages: tuple[Message, ...]) -> Iterator[bytes]:
+    separator = b"["
+    is_long = any(map(_may_be_long, describe(type(messages[0]))))
+    for message in messages:
+        if is_long:
+            yield separator
+            yield from _parts(message)
+        else:
+            yield separator + encode(message)
+        separator = b","
+    yield b"]"
+
+
+@cache
+def _may_be_long(field: Field) -> bool:
+    """Whether a field holds a list of messages, itself or within."""
+    of: type[Message] | None = field.of
+    return field.kind is Kind.MESSAGE and of is not None and (field.repeated or any(map(_may_be_long, describe(of))))
 
 
 def _check_depth(body: bytes) -> None:

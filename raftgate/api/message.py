@@ -133,7 +133,8 @@ def _unwrap(hint: Any, position: int) -> tuple[int, Any]:  # Any: an annotation
     if get_origin(hint) is Annotated:
         for meta in hint.__metadata__:
             if isinstance(meta, Meta) and meta.extra and "number" in meta.extra:
-                return meta.extra["number"], get_args(hint)[0]
+                kinds = any("kind" in (other.extra or {}) for other in hint.__metadata__)
+                return meta.extra["number"], hint if kinds else get_args(hint)[0]
     return position, hint
 
 

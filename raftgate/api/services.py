@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from raftgate.api import kv, maintenance
+from raftgate.api import concurrency, kv, lease, maintenance, watch
 from raftgate.api.message import Request
 
 
@@ -47,19 +47,19 @@ RPCS: tuple[Rpc, ...] = (
     Rpc(KV, "DeleteRange", ("/v3/kv/deleterange",), kv.DeleteRangeRequest),
     Rpc(KV, "Txn", ("/v3/kv/txn",), kv.TxnRequest),
     Rpc(KV, "Compact", ("/v3/kv/compaction",), kv.CompactionRequest),
-    Rpc(WATCH, "Watch", ("/v3/watch",), kind=RpcKind.BIDI_STREAM),
-    Rpc(LEASE, "LeaseGrant", ("/v3/lease/grant",)),
-    Rpc(LEASE, "LeaseRevoke", ("/v3/lease/revoke", "/v3/kv/lease/revoke")),
-    Rpc(LEASE, "LeaseKeepAlive", ("/v3/lease/keepalive",), kind=RpcKind.BIDI_STREAM),
-    Rpc(LEASE, "LeaseTimeToLive", ("/v3/lease/timetolive", "/v3/kv/lease/timetolive")),
-    Rpc(LEASE, "LeaseLeases", ("/v3/lease/leases", "/v3/kv/lease/leases")),
-    Rpc(LOCK, "Lock", ("/v3/lock/lock",)),
-    Rpc(LOCK, "Unlock", ("/v3/lock/unlock",)),
-    Rpc(ELECTION, "Campaign", ("/v3/election/campaign",)),
-    Rpc(ELECTION, "Proclaim", ("/v3/election/proclaim",)),
-    Rpc(ELECTION, "Leader", ("/v3/election/leader",)),
-    Rpc(ELECTION, "Observe", ("/v3/election/observe",), kind=RpcKind.SERVER_STREAM),
-    Rpc(ELECTION, "Resign", ("/v3/election/resign",)),
+    Rpc(WATCH, "Watch", ("/v3/watch",), watch.WatchRequest, RpcKind.BIDI_STREAM),
+    Rpc(LEASE, "LeaseGrant", ("/v3/lease/grant",), lease.LeaseGrantRequest),
+    Rpc(LEASE, "LeaseRevoke", ("/v3/lease/revoke", "/v3/kv/lease/revoke"), lease.LeaseRevokeRequest),
+    Rpc(LEASE, "LeaseKeepAlive", ("/v3/lease/keepalive",), lease.LeaseKeepAliveRequest, RpcKind.BIDI_STREAM),
+    Rpc(LEASE, "LeaseTimeToLive", ("/v3/lease/timetolive", "/v3/kv/lease/timetolive"), lease.LeaseTimeToLiveRequest),
+    Rpc(LEASE, "LeaseLeases", ("/v3/lease/leases", "/v3/kv/lease/leases"), lease.LeaseLeasesRequest),
+    Rpc(LOCK, "Lock", ("/v3/lock/lock",), concurrency.LockRequest),
+    Rpc(LOCK, "Unlock", ("/v3/lock/unlock",), concurrency.UnlockRequest),
+    Rpc(ELECTION, "Campaign", ("/v3/election/campaign",), concurrency.CampaignRequest),
+    Rpc(ELECTION, "Proclaim", ("/v3/election/proclaim",), concurrency.ProclaimRequest),
+    Rpc(ELECTION, "Leader", ("/v3/election/leader",), concurrency.LeaderRequest),
+    Rpc(ELECTION, "Observe", ("/v3/election/observe",), concurrency.LeaderRequest, RpcKind.SERVER_STREAM),
+    Rpc(ELECTION, "Resign", ("/v3/election/resign",), concurrency.ResignRequest),
     Rpc(CLUSTER, "MemberAdd", ("/v3/cluster/member/add",)),
     Rpc(CLUSTER, "MemberRemove", ("/v3/cluster/member/remove",)),
     Rpc(CLUSTER, "MemberUpdate", ("/v3/cluster/member/update",)),

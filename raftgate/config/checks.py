@@ -17,6 +17,7 @@ from raftgate.config.syntax import parse_duration, quote
 from raftgate.config.urls import Url
 
 MAX_ELECTION = 50000  # milliseconds; etcd embed/config.go maxElectionMs
+MIN_PROGRESS_INTERVAL = 0.1  # seconds; etcd v3rpc/watch.go minWatchProgressInterval
 RECOMMENDED_REQUEST_BYTES = 10 * 1024 * 1024  # etcd embed/etcd.go
 LEVELS = ("debug", "info", "warn", "error", "panic", "fatal")
 _LEVEL_WORDS = {**{level: level for level in LEVELS}, "": "info", "warning": "warn", "dpanic": "panic"}
@@ -59,6 +60,7 @@ def verify(settings: Settings, notes: list[Note]) -> None:
         _check_timing,
         _check_advertised,
         _check_compaction,
+        _settle_progress_interval,
         _check_gates,
         _check_hash_check_time,
         _check_tls_versions,
@@ -222,6 +224,16 @@ def _check_compaction(settings: Settings, _: list[Note]) -> None:
         parse_duration(retention)
     except ValueError:
         raise fatal(f"error parsing CompactionRetention: time: invalid duration {quote(retention)}") from None
+
+
+def _settle_progress_interval(settings: Settings, notes: list[Note]) -> None:
+    name = "watch-progress-notify-interval"
+    if settings[name] <= 0:
+        settings.values[name] = FLAGS[name].default_value()
+    elif settings[name] < MIN_PROGRESS_INTERVAL:
+        settings.values[name] = MIN_PROGRESS_INTERVAL
+        fields = {"min-watch-progress-notify-interval": f"{MIN_PROGRESS_INTERVAL:g}s"}
+        notes.append(Note(logging.WARNING, "adjusting watch progress notify interval to minimum period", fields))
 
 
 def _check_gates(settings: Settings, notes: list[Note]) -> None:

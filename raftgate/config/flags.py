@@ -186,7 +186,7 @@ TABLE: dict[str, tuple[Flag, ...]] = {
         Flag("auto-compaction-retention", STRING, "0", WORKS, "History to keep (0: all)."),
         Flag("compaction-batch-limit", INT, "1000", WORKS, "Revisions removed in one step."),
         Flag("compaction-sleep-interval", DURATION, "10ms", WORKS, "Pause between two steps."),
-        Flag("watch-progress-notify-interval", DURATION, "10m", LATER, "Time between two progress notices."),
+        Flag("watch-progress-notify-interval", DURATION, "10m", WORKS, "Time between two progress notices."),
         Flag("bootstrap-defrag-threshold-megabytes", UINT, "0", WORKS, "MiB to gain by it (0: never)."),
     ),
     "Integrity and feature gates": (

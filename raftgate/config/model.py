@@ -65,6 +65,7 @@ class Config:
     """Seconds of history to keep in mode `periodic`, revisions in mode `revision`; 0 is all."""
     compaction_batch_limit: int
     compaction_sleep_interval: float
+    watch_progress_notify_interval: float
     bootstrap_defrag_threshold_megabytes: int
 
     cors: tuple[str, ...]

@@ -4,8 +4,10 @@ What may be sent again follows etcd's client (client/v3/retry.go): a read after 
 after code 14, a write only where the connection was never made.
 """
 
+import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Self, TypeVar, get_args
 
 import httpx
@@ -14,6 +16,7 @@ import msgspec
 from raftgate.api import json_codec
 from raftgate.api.errors import Code, DeadlineExceeded, EtcdError, InvalidArgument
 from raftgate.api.kv import RangeRequest, TxnRequest
+from raftgate.api.lease import LeaseLeasesRequest, LeaseTimeToLiveRequest
 from raftgate.api.maintenance import AlarmRequest, HashKVRequest, StatusRequest
 from raftgate.api.message import Kind, Message, Request, describe
 from raftgate.api.services import RPCS
@@ -23,10 +26,18 @@ from raftgate.ctl.settings import Settings, base_url, read_settings
 
 R = TypeVar("R", bound=Message)
 
-_RETRY_PAUSE = 0.025  # etcd client/v3, defaultBackoffWaitBetween
-_PATHS = {rpc.request: rpc.paths[0] for rpc in RPCS if rpc.request is not None}
+RETRY_PAUSE = 0.025  # etcd client/v3, defaultBackoffWaitBetween
+PATHS = {rpc.request: rpc.paths[0] for rpc in reversed(RPCS) if rpc.request is not None}
+"""Where requests go; what observes an election shares its request with the call that asks for the leader."""
 _CODES = {404: Code.UNIMPLEMENTED, 429: Code.UNAVAILABLE, 502: Code.UNAVAILABLE, 503: Code.UNAVAILABLE}
 _CODES |= {504: Code.UNAVAILABLE}  # gRPC's mapping of statuses that no gRPC server sent
+_READS = (AlarmRequest, HashKVRequest, LeaseLeasesRequest, LeaseTimeToLiveRequest, RangeRequest, StatusRequest)
+# A stream whose peer is gone without a word ends within a quarter of a minute; Linux has all the names, others some.
+_KEEPALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
+    (socket.IPPROTO_TCP, getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 3), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+]
 _MAX_MILLISECONDS = 99_999_999  # eight digits are what Grpc-Timeout holds
 
 
@@ -39,7 +50,7 @@ class CallError(CommandError):
         """The gRPC code."""
 
 
-class _NoAnswer(Exception):
+class NoAnswer(Exception):
     """A call that got no answer; `reached` when the request may have been received."""
 
     def __init__(self, reason: str, *, reached: bool) -> None:
@@ -71,7 +82,8 @@ class Client:
         self.log = log
         # A context without certificates refuses every https peer, and spares the loading of the default ones.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.http = httpx.Client(trust_env=False, verify=context, transport=transport)
+        transport = transport or httpx.HTTPTransport(verify=context, trust_env=False, socket_options=_KEEPALIVE)
+        self.http = httpx.Client(trust_env=False, transport=transport)
 
     def call(self, request: Request[R]) -> R:
         """Sends a request and decodes its answer.
@@ -81,9 +93,9 @@ class Client:
         limit = self.settings.max_request_bytes
         if 0 < limit < (size := _payload(request)):
             raise CallError(Code.RESOURCE_EXHAUSTED, f"trying to send message larger than max ({size} vs. {limit})")
-        body = self.post(_PATHS[type(request)], json_codec.encode(request), is_read=_is_read(request))
+        body = self.post(PATHS[type(request)], json_codec.encode(request), is_read=_is_read(request))
         try:
-            return json_codec.decode(_response_of(request), body)
+            return json_codec.decode(response_of(request), body)
         except InvalidArgument as error:
             raise CallError(Code.INTERNAL, f"malformed answer from server: {error}") from None
 
@@ -100,17 +112,39 @@ class Client:
                     raise _too_late()
                 try:
                     return self._post_once(url + path, body, deadline)
-                except _NoAnswer as error:
-                    self._note(url, error)
+                except NoAnswer as error:
+                    self.note(url, error)
                     if error.reached and not is_read:
                         if self.clock.monotonic() >= deadline:
                             raise _too_late() from None
                         raise CallError(Code.UNAVAILABLE, f"error reading from server: {error}") from None
                 except CallError as error:
-                    self._note(url, error)
+                    self.note(url, error)
                     if not is_read or error.status != Code.UNAVAILABLE:
                         raise
-            self.clock.sleep(max(0.0, min(_RETRY_PAUSE, deadline - self.clock.monotonic())))
+            self.clock.sleep(max(0.0, min(RETRY_PAUSE, deadline - self.clock.monotonic())))
+
+    @contextmanager
+    def exchange(
+        self, url: str, body: bytes | Iterator[bytes], timeout: httpx.Timeout, headers: Mapping[str, str]
+    ) -> Iterator[httpx.Response]:
+        """Posts a body once; the block reads the answer.
+
+        Raises: NoAnswer, also where the block finds the connection broken.
+        """
+        headers = {"Content-Type": "application/json", **headers}
+        try:
+            with self.http.stream("POST", url, content=body, headers=headers, timeout=timeout) as response:
+                yield response
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise NoAnswer(str(error) or type(error).__name__, reached=False) from error
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise NoAnswer(str(error) or type(error).__name__, reached=True) from error
+
+    def note(self, url: str, error: Exception) -> None:
+        """Tells of a failure, with --debug."""
+        if self.log is not None:
+            self.log(f"{url}: {error}")
 
     def __enter__(self) -> Self:
         return self
@@ -123,19 +157,13 @@ class Client:
         self.http.close()
 
     def _post_once(self, url: str, body: bytes, deadline: float) -> bytes:
-        """Raises: _NoAnswer, CallError."""
+        """Raises: NoAnswer, CallError."""
         remaining = max(deadline - self.clock.monotonic(), 1e-6)
         timeout = httpx.Timeout(remaining, connect=min(self.settings.dial_timeout or remaining, remaining))
-        headers = {"Content-Type": "application/json", "Grpc-Timeout": _grpc_timeout(remaining)}
-        try:
-            with self.http.stream("POST", url, content=body, headers=headers, timeout=timeout) as response:
-                answer = self._read(response, deadline)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise _NoAnswer(str(error) or type(error).__name__, reached=False) from error
-        except (httpx.TransportError, httpx.DecodingError) as error:
-            raise _NoAnswer(str(error) or type(error).__name__, reached=True) from error
+        with self.exchange(url, body, timeout, {"Grpc-Timeout": _grpc_timeout(remaining)}) as response:
+            answer = self._read(response, deadline)
         if response.status_code != httpx.codes.OK:
-            raise _error(response.status_code, answer)
+            raise error_of(response.status_code, answer)
         return answer
 
     def _read(self, response: httpx.Response, deadline: float) -> bytes:
@@ -151,10 +179,6 @@ class Client:
             if self.clock.monotonic() > deadline:
                 raise _too_late()
         return b"".join(parts)
-
-    def _note(self, url: str, error: Exception) -> None:
-        if self.log is not None:
-            self.log(f"{url}: {error}")
 
 
 def connect(invocation: Invocation) -> Client:
@@ -174,10 +198,11 @@ def _is_read(request: Message) -> bool:
             op.request_range is not None or (op.request_txn is not None and _is_read(op.request_txn))
             for op in (*request.success, *request.failure)
         )
-    return isinstance(request, RangeRequest | AlarmRequest | HashKVRequest | StatusRequest)
+    return isinstance(request, _READS)
 
 
-def _response_of(request: Request[R]) -> type[R]:
+def response_of(request: Request[R]) -> type[R]:
+    """The class of the answer to a request."""
     bases: Sequence[object] = type(request).__orig_bases__  # type: ignore[attr-defined]  # typing sets it on each subclass of Request[...]
     response: type[R] = get_args(bases[0])[0]
     return response
@@ -206,7 +231,8 @@ def _too_late() -> CallError:
     return CallError(Code.DEADLINE_EXCEEDED, DeadlineExceeded.default_text)
 
 
-def _error(status: int, body: bytes) -> CallError:
+def error_of(status: int, body: bytes) -> CallError:
+    """What an answer with an error tells."""
     try:
         answer = msgspec.json.decode(body, type=_ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError):

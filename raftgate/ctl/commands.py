@@ -199,6 +199,71 @@ raft term, raft index, raft applied index, errors, downgrade target version, dow
     ),
 )
 
+_KEYS = _switch("keys", "Get keys attached to this lease")
+_ONCE = _switch("once", "Resets the keep-alive time to its original value and exits immediately")
+
+_LEASE = Command(
+    "lease",
+    "Lease related commands",
+    "<subcommand>",
+    children=(
+        Command("grant", "Creates leases", "<ttl>", run="raftgate.ctl.lease:grant"),
+        Command(
+            "keep-alive",
+            "Keeps leases alive (renew)",
+            "[options] <leaseID>",
+            flags=(_ONCE,),
+            run="raftgate.ctl.lease:keep_alive",
+        ),
+        Command("list", "List all active leases", run="raftgate.ctl.lease:list_"),
+        Command("revoke", "Revokes leases", "<leaseID>", run="raftgate.ctl.lease:revoke"),
+        Command(
+            "timetolive",
+            "Get lease information",
+            "<leaseID> [options]",
+            flags=(_KEYS,),
+            run="raftgate.ctl.lease:time_to_live",
+        ),
+    ),
+)
+
+_LOCK = Command(
+    "lock",
+    "Acquires a named lock",
+    "<lockname> [exec-command arg1 arg2 ...]",
+    long="""The lock is held until SIGINT or SIGTERM comes, or as long as the command runs, which finds key and revision
+in ETCD_LOCK_KEY and ETCD_LOCK_REV. The command's exit code is passed on.""",
+    flags=(Flag("ttl", Kind.INT, 10, "timeout for session"),),
+    run="raftgate.ctl.lock:run",
+)
+
+_ELECT = Command(
+    "elect",
+    "Observes and participates in leader election",
+    "<election-name> [proposal]",
+    flags=(_switch("listen", "observation mode", "l"),),
+    run="raftgate.ctl.elect:run",
+)
+
+WATCH = Command(
+    "watch",
+    "Watches events stream on keys or prefixes",
+    "[options] [key or prefix] [range_end] [--] [exec-command arg1 arg2 ...]",
+    long="""A command behind -- is run for each event, with ETCD_WATCH_REVISION, ETCD_WATCH_EVENT_TYPE, ETCD_WATCH_KEY
+and ETCD_WATCH_VALUE in its environment, the last three in quotes. Key and range end may come from ETCDCTL_WATCH_KEY
+and ETCDCTL_WATCH_RANGE_END. A watch whose connection breaks goes on behind the last event.
+
+With -i each line of standard input is a watch, or the word 'progress'.""",
+    flags=(
+        _switch("interactive", "Interactive mode", "i"),
+        _switch("prefix", "Watch on a prefix if prefix is set"),
+        _switch("prev-kv", "get the previous key-value pair before the event happens"),
+        _switch("progress-notify", "get periodic watch progress notification from server"),
+        _number("rev", "Revision to start watching"),
+    ),
+    run="raftgate.ctl.watch:run",
+)
+
 ROOT = Command(
     PROGRAM,
     "A command line client for raftgate and etcd's JSON API.",
@@ -208,12 +273,16 @@ ROOT = Command(
         _COMPACTION,
         _DEFRAG,
         DEL,
+        _ELECT,
         _ENDPOINT,
         GET,
         Command("help", "Help about any command", "[command]", run="raftgate.ctl.usage:run"),
+        _LEASE,
+        _LOCK,
         PUT,
         _TXN,
         Command("version", f"Prints the version of {PROGRAM}", run="raftgate.ctl.version:run"),
+        WATCH,
     ),
 )
 

@@ -11,13 +11,15 @@ class ExitCode(IntEnum):
     BAD_CONNECTION = 2
     INVALID_INPUT = 3
     BAD_FEATURE = 4
+    INTERRUPTED = 5
     BAD_ARGS = 128
 
 
 class CommandError(Exception):
     """Ends a command: `Error: TEXT` on stderr, then `code`."""
 
-    def __init__(self, text: str, code: ExitCode = ExitCode.ERROR) -> None:
+    def __init__(self, text: str, code: int = ExitCode.ERROR) -> None:
+        """`code` is an ExitCode, or that of a program which was run."""
         super().__init__(text)
         self.text = text
         self.code = code

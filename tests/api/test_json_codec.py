@@ -14,6 +14,7 @@ from raftgate.api.kv import (
     DeleteRangeResponse,
     KeyValue,
     PutRequest,
+    PutResponse,
     RangeRequest,
     RangeResponse,
     RequestOp,
@@ -24,8 +25,11 @@ from raftgate.api.kv import (
     TxnResponse,
 )
 from raftgate.api.maintenance import AlarmMember, AlarmType
+from raftgate.api.message import Message
 
 int64 = st.integers(-(2**63), 2**63 - 1)
+key_values = st.builds(KeyValue, st.binary(), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.binary())
+kv_tuples = st.lists(key_values, max_size=4).map(tuple)
 puts = st.builds(
     PutRequest, key=st.binary(), value=st.binary(), lease=int64, prev_kv=st.booleans(), ignore_lease=st.booleans()
 )
@@ -58,6 +62,17 @@ def test_what_is_encoded_decodes_to_the_same(message: PutRequest | RangeRequest 
     encoded = json_codec.encode(message)
     json.loads(encoded)
     assert json_codec.decode(type(message), encoded) == message
+
+
+def response_op(message: Message) -> ResponseOp:
+    """The message as the answer to an operation of a transaction."""
+    names = {
+        RangeResponse: "response_range",
+        DeleteRangeResponse: "response_delete_range",
+        PutResponse: "response_put",
+        TxnResponse: "response_txn",
+    }
+    return ResponseOp(**{names[type(message)]: message})  # type: ignore[arg-type]  # the field of its class
 
 
 def decodes_or_is_refused(body: bytes) -> bool:
@@ -157,3 +172,28 @@ class TestDecoding:
 def test_large_values() -> None:
     value = b64encode(bytes(1_500_000))
     assert len(json_codec.decode(PutRequest, b'{"value":"' + value + b'"}').value) == 1_500_000
+
+
+@given(
+    st.recursive(
+        st.builds(RangeResponse, st.none() | st.just(ResponseHeader(1, 2)), kv_tuples, st.booleans(), st.integers(0, 9))
+        | st.builds(DeleteRangeResponse, st.none(), st.integers(0, 9), kv_tuples)
+        | st.builds(PutResponse, st.none() | st.just(ResponseHeader(3)), st.none() | key_values),
+        lambda inner: st.builds(TxnResponse, st.none(), st.booleans(), st.lists(inner.map(response_op)).map(tuple)),
+    )
+)
+def test_pieces_are_what_is_encoded_at_once(message: Message) -> None:
+    assert b"".join(json_codec.pieces(message)) == json_codec.encode(message)
+
+
+def test_pieces_are_of_bounded_size() -> None:
+    kvs = tuple(KeyValue(b"k%d" % n, 1, n, 1, b"v" * 1000) for n in range(1000))
+    message = TxnResponse(responses=(ResponseOp(response_range=RangeResponse(ResponseHeader(1), kvs, False, 1000)),))
+    pieces = list(json_codec.pieces(message))
+    assert b"".join(pieces) == json_codec.encode(message)
+    assert len(pieces) > 5
+    assert all(json_codec.PIECE_BYTES <= len(piece) < json_codec.PIECE_BYTES + 2000 for piece in pieces[:-1])
+
+
+def test_an_empty_message_is_one_piece() -> None:
+    assert list(json_codec.pieces(RangeResponse())) == [b"{}"]

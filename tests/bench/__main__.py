@@ -10,9 +10,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.fanout import Delivery, deliver
 from tests.e2e.servers import find_peer, raftgate_command, start
 
 HERE = Path(__file__).parent
@@ -36,6 +38,11 @@ SECTIONS = (
 )
 
 
+WATCHERS = 500
+FANOUTS = (("500 watchers, lock step", 1), ("500 watchers, 16 puts", 16))
+"""Name, and how many puts may be ahead of the watchers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What one run measured: requests a second, and milliseconds at the 50th and 99th percentile."""
@@ -43,6 +50,9 @@ class Load:
     rate: float
     p50: float
     p99: float
+
+
+Measured = Load | Delivery
 
 
 def load(port: int, section: Section, seconds: int) -> Load:
@@ -68,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--only", default="", help="sections whose name contains this")
     options = parser.parse_args()
     etcd = find_peer("etcd")
     if etcd is None or shutil.which("wrk") is None:
@@ -76,30 +87,39 @@ def main() -> None:
         ours = start(raftgate_command(), Path(folder) / "raftgate")
         theirs = start([etcd], Path(folder) / "etcd")
         try:
-            print_table(ours.client_port, theirs.client_port, options.rounds, options.seconds)
+            print_table((ours.client_port, theirs.client_port), options.rounds, options.seconds, options.only)
         finally:
             ours.process.kill()
             theirs.process.kill()
 
 
-def print_table(ours: int, theirs: int, rounds: int, seconds: int) -> None:
-    """Measure section by section and print a row for each."""
+def print_table(ports: tuple[int, int], rounds: int, seconds: int, only: str) -> None:
+    """Measure section by section and print a row for each; `ports`: raftgate's and etcd's."""
+    ours, theirs = ports
     print(f"{rounds} rounds of {seconds} s, in turns; fsync on in both; ratio = raftgate/etcd, median [min, max]")
     print(f"{'section':24} {'raftgate/s':>10} {'etcd/s':>8} {'ratio':>20} {'p50 ms':>13} {'p99 ms':>15} {'asked':>6}")
-    for section in SECTIONS:
+    for section in (section for section in SECTIONS if only in section.name):
         pairs = [(load(ours, section, seconds), load(theirs, section, seconds)) for _ in range(rounds)]
-        ratios = sorted(mine.rate / other.rate for mine, other in pairs)
-        mine, other = (medians([pair[side] for pair in pairs]) for side in (0, 1))
-        ratio = f"{statistics.median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]"
-        asked = f">={section.target}" if section.target else ""
-        print(
-            f"{section.name:24} {mine.rate:10.0f} {other.rate:8.0f} {ratio:>20} "
-            f"{mine.p50:6.2f}/{other.p50:6.2f} {mine.p99:7.2f}/{other.p99:7.2f} {asked:>6}",
-            flush=True,
-        )
+        print_row(section.name, pairs, section.target)
+    for name, in_the_air in (fanout for fanout in FANOUTS if only in fanout[0]):
+        runs = [[deliver(port, WATCHERS, in_the_air, seconds) for port in (ours, theirs)] for _ in range(rounds)]
+        print_row(name, [(mine, other) for mine, other in runs], 1.0)
 
 
-def medians(loads: list[Load]) -> Load:
+def print_row(name: str, pairs: Sequence[tuple[Measured, Measured]], target: float | None) -> None:
+    """One line of the table."""
+    ratios = sorted(mine.rate / other.rate for mine, other in pairs)
+    mine, other = (medians([pair[side] for pair in pairs]) for side in (0, 1))
+    ratio = f"{statistics.median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]"
+    asked = f">={target}" if target else ""
+    print(
+        f"{name:24} {mine.rate:10.0f} {other.rate:8.0f} {ratio:>20} "
+        f"{mine.p50:6.2f}/{other.p50:6.2f} {mine.p99:7.2f}/{other.p99:7.2f} {asked:>6}",
+        flush=True,
+    )
+
+
+def medians(loads: Sequence[Measured]) -> Load:
     """The median of each figure by itself."""
     return Load(*(statistics.median(getattr(one, name) for one in loads) for name in ("rate", "p50", "p99")))
 

@@ -166,3 +166,12 @@ async def test_a_stop_in_the_middle_of_a_large_command_completes_it(bench: Bench
     await asyncio.wait([task])
     assert bench.applier.whole.is_set()
     assert bench.machine.applied_index == bench.index
+
+
+async def test_a_term_has_begun_when_its_first_entry_is_applied(bench: Bench) -> None:
+    seen: list[int] = []
+    bench.applier.on_term = lambda: seen.append(bench.machine.applied_index)
+    bench.put(1, PutRequest(key=b"k"))
+    assert seen == []
+    bench.apply(b"")
+    assert seen == [2]

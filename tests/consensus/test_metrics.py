@@ -42,3 +42,49 @@ def test_alarms_are_there_while_they_are_raised() -> None:
     assert registry.get_sample_value("etcd_server_alarms", labels) == 1
     alarms.clear()
     assert registry.get_sample_value("etcd_server_alarms", labels) is None
+
+
+class Hub:
+    count = 5
+    slow = 2
+
+
+class Streams:
+    hub = Hub()
+    streams = 3
+    pending_events = 7
+    sent_events = 11
+
+
+def test_watches_as_they_are_when_scraped() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry).watch_watches(Streams())
+    kinds = {family.name: family.type for family in registry.collect()}
+    prefix = "etcd_debugging_mvcc"
+    for name, value in {
+        "watch_stream_total": 3,
+        "watcher_total": 5,
+        "slow_watcher_total": 2,
+        "pending_events_total": 7,
+    }.items():
+        assert registry.get_sample_value(f"{prefix}_{name}") == value
+        assert kinds[f"{prefix}_{name}"] == "gauge"
+    assert registry.get_sample_value(f"{prefix}_events_total") == 11
+    assert kinds[f"{prefix}_events"] == "counter"
+
+
+def test_leases_are_counted_under_etcds_names() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    metrics.leases.ttl.observe(8_388_608)
+    for counter in (metrics.leases.granted, metrics.leases.revoked, metrics.leases.renewed, metrics.leases.expired):
+        counter.inc()
+    for name in ("lease_granted", "lease_revoked", "lease_renewed", "server_lease_expired"):
+        assert registry.get_sample_value(f"etcd_debugging_{name}_total") == 1
+    buckets = [
+        sample.labels["le"]
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "etcd_debugging_lease_ttl_total_bucket"
+    ]
+    assert (len(buckets), buckets[0], buckets[-2]) == (25, "1.0", "8.388608e+06")

@@ -6,7 +6,8 @@ import pytest
 from consensus.proposals import MAX_BACKLOG, Proposals, first_request_id
 from consensus.replica import Replica
 from raftgate.api import errors
-from raftgate.api.kv import PutRequest
+from raftgate.api.kv import PutRequest, ResponseHeader
+from raftgate.api.lease import LeaseGrantRequest, LeaseGrantResponse
 from raftgate.api.message import Caller
 from storage.options import PENDING_LIMIT
 from tests.fakes.env import FakeEnv
@@ -44,6 +45,24 @@ async def test_without_a_leader_a_write_waits(tmp_path: Path) -> None:
     assert not write.done()  # for a leader, in the end for the deadline
     write.cancel()
     await asyncio.wait([write])
+    await member.close()
+
+
+async def test_a_request_is_submitted_at_once_and_its_answer_comes_by_a_future(tmp_path: Path) -> None:
+    async with running(FakeEnv(), tmp_path) as member:
+        replica = Replica(member.machine, member.node, member.applier, member.reads, FakeEnv(), member.options)
+        proposals = Proposals(replica, lambda: PENDING_LIMIT + 1)  # which is for clients
+        answer = proposals.submit(LeaseGrantRequest(60, 7))
+        assert await answer == LeaseGrantResponse(ResponseHeader(revision=1), 7, 60)
+        with pytest.raises(errors.LeaseExist):
+            await proposals.submit(LeaseGrantRequest(60, 7))
+
+
+async def test_without_a_leader_nothing_is_submitted(tmp_path: Path) -> None:
+    member = open_member(FakeEnv(), tmp_path, options())
+    replica = Replica(member.machine, member.node, member.applier, member.reads, FakeEnv(), member.options)
+    with pytest.raises(errors.TooManyRequests):
+        Proposals(replica, lambda: 0).submit(PUT)
     await member.close()
 
 

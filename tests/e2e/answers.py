@@ -5,14 +5,19 @@ counted from the one at which the case started, hashes are numbered as they come
 order and white space vary between builds of etcd), and of the headers only those count that a client can lean on.
 """
 
+import base64
 import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 
-from tests.e2e.case import ANY_TEXT, ANYTHING, Anything, Difference, Expected, Json, Like, Step
+from gateway.errors import HTTP_STATUS
+from raftgate.api.errors import Code
+from tests.e2e.case import ANY_TEXT, ANYTHING, Anything, Difference, Expected, Json, Like, Origin, Step
 from tests.e2e.client import Reply
+from tests.e2e.streams import END, Excerpt
 
 COMPARED_HEADERS = (
     "allow",
@@ -34,22 +39,17 @@ IDENTITY = {
     "raft_term": "raft_term",
     "raftTerm": "raft_term",
 }
-REVISIONS = ("revision", "create_revision", "mod_revision", "compact_revision", "hash_revision")
+FENCING = "raftgate_fencing_revision"
+REVISIONS = ("revision", "create_revision", "mod_revision", "compact_revision", "hash_revision", "rev", FENCING)
 COUNTED = ("dbSize", "dbSizeInUse", "raftIndex", "raftAppliedIndex")
-LISTS = ("alarms", "errors")
+LISTS = ("alarms", "errors", "keys")
 LONG_TEXT = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The header of the answer from which a case counts, and the hashes that it has met."""
-
-    cluster_id: str
-    member_id: str
-    raft_term: str
-    revision: int
-    is_fresh: bool = False
-    hashes: dict[int, int] = field(default_factory=dict)
+# Cases take small numbers for their leases, so that a larger one was picked by the server.
+LEASES = ("ID", "lease")
+PICKED = 2**40
+PICKED_KEY = re.compile(rb"(.*/)([0-9a-f]{11,16})", re.DOTALL)
+# How much of its time a lease may have lost when it is asked, in seconds.
+LOST_TIME = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +63,57 @@ class Answer:
 
 def comparable(reply: Reply, origin: Origin, step: Step) -> Answer:
     """Bring an answer into comparable form."""
+    body = _body(reply, origin) if step.body_compared else None
+    if not step.lines_ordered:
+        body = _in_order(body)
+    return Answer(reply.status, _headers(reply), body)
+
+
+def comparable_excerpt(excerpt: Excerpt, origin: Origin, step: Step) -> Answer:
+    """Bring what was read of a stream into comparable form: a list of lines, events by watch, or an answer's body."""
+    reading, lines = step.reading, excerpt.lines
+    if reading.lines is None and reading.events is None and lines == [*lines[:-1], END]:
+        whole = b"".join(line for line in lines if isinstance(line, bytes))
+        return comparable(replace(excerpt.reply, body=whole), origin, step)
+    parsed = [_mask(json.loads(line), origin) if isinstance(line, bytes) else line for line in lines]
+    body: Expected = _events(parsed) if reading.events is not None else parsed
+    return Answer(excerpt.reply.status, _headers(excerpt.reply), body if step.lines_ordered else _in_order(body))
+
+
+def _events(lines: list[Expected]) -> Expected:
+    """Join the events of each watch; what tells none follows as it is."""
+    events: dict[str, Expected] = {}
+    others: list[Expected] = []
+    for line in lines:
+        match line:
+            case {"result": {"events": [*told], **rest}}:
+                known = events.setdefault(f"watch {rest.get('watch_id', 0)}", [])
+                assert isinstance(known, list)
+                known += told
+            case _:
+                others.append(line)
+    return {**events, **({"others": others} if others else {})}
+
+
+def _headers(reply: Reply) -> dict[str, Expected]:
+    if reply.status == HTTPStatus.SWITCHING_PROTOCOLS:
+        return {name: reply.headers[name] for name in ("sec-websocket-protocol",) if name in reply.headers}
     headers: dict[str, Expected] = {name: reply.headers[name] for name in COMPARED_HEADERS if name in reply.headers}
     if "date" in reply.headers:
         headers["date"] = "present"
     if "access-control-allow-origin" in reply.headers:
         complete = all(reply.headers.get(name) == value for name, value in CORS.items())
         headers["cors"] = reply.headers["access-control-allow-origin"] if complete else "incomplete"
-    body = _body(reply, origin) if step.body_compared else None
-    if not step.lines_ordered:
-        body = _in_order(body)
-    return Answer(reply.status, headers, body)
+    return headers
 
 
 def _in_order(body: Expected) -> Expected:
-    """Sort what etcd lists in the order of a Go map: the checks of a probe, the alarms that are on."""
+    """Sort what comes in no order: the checks of a probe, alarms that are on, keys of a lease, lines of a stream."""
     match body:
         case str():
             return "".join(sorted(body.splitlines(keepends=True)))
+        case list():
+            return sorted(body, key=json.dumps)
         case dict():
             return {
                 name: sorted(value, key=json.dumps) if name in LISTS and isinstance(value, list) else value
@@ -91,20 +125,30 @@ def _in_order(body: Expected) -> Expected:
 
 def _body(reply: Reply, origin: Origin) -> Expected:
     if reply.body and reply.headers.get("content-type", "").startswith("application/json"):
-        return _mask(json.loads(reply.body), origin)
+        documents = [_mask(json.loads(line), origin) for line in reply.body.splitlines()]
+        return documents[0] if len(documents) == 1 else documents
     return reply.body.decode()
 
 
 def _mask(value: Json, origin: Origin, name: str = "") -> Expected:
     match value:
         case dict():
-            return {field: _mask(item, origin, field) for field, item in value.items()}
+            return {field: _mask(item, origin, field) for field, item in _without_lost_time(value).items()}
         case list():
             return [_mask(item, origin, name) for item in value]
         case str():
             return _mask_text(value, origin, name)
         case int() if name == "hash":
             return f"<hash {origin.hashes.setdefault(value, len(origin.hashes) + 1)}>"
+        case _:
+            return value
+
+
+def _without_lost_time(value: dict[str, Json]) -> dict[str, Json]:
+    """Leave out how much of a lease's time is left, where it is a little less than all."""
+    match value:
+        case {"TTL": str(left), "grantedTTL": str(granted)} if 0 < int(granted) - int(left) <= LOST_TIME:
+            return {**value, "TTL": "<a little less>"}
         case _:
             return value
 
@@ -118,6 +162,19 @@ def _mask_text(text: str, origin: Origin, name: str) -> str:
         return f"<{name}>"
     if name == "errors":
         return text.replace(f"memberID:{origin.member_id} ", "memberID:<member_id> ")
+    return _mask_lease(text, origin, name) or _mask_long(text)
+
+
+def _mask_lease(text: str, origin: Origin, name: str) -> str | None:
+    """Give another text for what holds the id of a lease that the server picked."""
+    if name in LEASES and int(text) > PICKED:
+        return f"<lease {origin.number_of_lease(int(text))}>"
+    if name in ("key", "keys") and (picked := PICKED_KEY.fullmatch(base64.b64decode(text))):
+        return f"{picked[1].decode()}<lease {origin.number_of_lease(int(picked[2], 16))}>"
+    return None
+
+
+def _mask_long(text: str) -> str:
     if len(text) > LONG_TEXT:
         return f"<{len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
     # Go's protobuf puts a no-break space after "proto:" in some builds, on purpose at random.
@@ -133,6 +190,8 @@ def _mask_revision(text: str, origin: Origin, name: str) -> str:
 
 def usual_headers(status: int) -> dict[str, Expected]:
     """Give the headers that every RPC answer has; the recordings leave them out."""
+    if status == HTTPStatus.SWITCHING_PROTOCOLS:
+        return {}
     success: dict[str, Expected] = {"grpc-metadata-content-type": "application/grpc"} if status == 200 else {}
     return {"content-type": "application/json", "cors": "*", "date": "present", **success}
 
@@ -177,9 +236,15 @@ def _parser_text(answer: Answer) -> Answer:
 
 
 def _error_key(answer: Answer) -> Answer:
-    if not isinstance(answer.body, dict) or answer.body.keys() != {"code", "message"}:
-        return answer
-    return replace(answer, body={**answer.body, "error": answer.body["message"]})
+    """Over a WebSocket an error is a line."""
+    body = answer.body
+    return replace(answer, body=[_with_error(line) for line in body] if isinstance(body, list) else _with_error(body))
+
+
+def _with_error(body: Expected) -> Expected:
+    if not isinstance(body, dict) or body.keys() != {"code", "message"}:
+        return body
+    return {**body, "error": body["message"]}
 
 
 def _redirect(answer: Answer) -> Answer:
@@ -192,12 +257,46 @@ def _misdirected(answer: Answer) -> Answer:
     return replace(answer, body=ANY_TEXT) if answer.status == 421 else answer
 
 
+def _fencing(answer: Answer) -> Answer:
+    body = answer.body
+    match body:
+        case {"header": _, "key": _} if isinstance(body, dict) and len(body) == 2:
+            return replace(answer, body={**body, FENCING: Like(r"\+[0-9]+")})
+        case {"header": _, "leader": {"rev": rev}} if isinstance(body, dict) and len(body) == 2:
+            return replace(answer, body={**body, FENCING: rev})
+        case _:
+            return answer
+
+
+def _error_lines(answer: Answer) -> Answer:
+    body = answer.body
+    return replace(answer, body=[_error_line(line) for line in body]) if isinstance(body, list) else answer
+
+
+def _error_line(line: Expected) -> Expected:
+    match line:
+        case {"error": {"code": int(code), "message": message}}:
+            status = HTTP_STATUS[Code(code)]
+            error: Expected = {
+                "grpc_code": code,
+                "http_code": status,
+                "message": message,
+                "http_status": HTTPStatus(status).phrase,
+                "code": code,
+            }
+            return {"error": error}
+        case _:
+            return line
+
+
 # In this order: the key `error` repeats the text that the other rules leave.
 RULES = (
     Rule("place", "where the parser stopped is not compared", "http.md 2", _parser_place),
     Rule("parser", "the texts of Go's JSON parser are its own", "http.md 2", _parser_text),
     Rule("redirect", "a 301 would turn a POST into a GET; 3.6 sends 307 too", "http.md 1", _redirect),
     Rule("host", "how to list a host is explained in other words", "http.md 3", _misdirected),
+    Rule("fencing", "who holds a lock or leads is told a number that rises", "lease-lock-election.md 2", _fencing),
+    Rule("line", "clients of the older gateway read other names in the error line", "http.md 4", _error_lines),
     Rule("error", "clients of the older gateway read the key `error`", "http.md 4", _error_key),
 )
 
@@ -215,7 +314,7 @@ def expected_of_raftgate(recorded: Answer | None, difference: Difference | None)
         return Answer(difference.status, {**usual_headers(difference.status), **difference.headers}, difference.body)
     status = answer.status if difference.status is None else difference.status
     headers = answer.headers
-    if headers == usual_headers(answer.status):
+    if headers in ({}, usual_headers(answer.status)):
         headers = usual_headers(status)
     return Answer(
         status, {**headers, **difference.headers}, answer.body if difference.body is None else difference.body

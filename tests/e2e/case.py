@@ -1,5 +1,8 @@
 """What a case is: a named list of requests, sent one after the other to an empty store.
 
+A request can open a stream, or wait for its answer, on a connection of its own: later steps send to it, read from it
+and close it by its name.
+
 The expected answers are not written here but recorded from the real etcd (`golden/`). A step says what
 raftgate answers only where that differs, why, and which section of the contract wants it.
 """
@@ -13,6 +16,25 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """The header of the answer from which a case counts, and the hashes and lease ids that it has met."""
+
+    cluster_id: str
+    member_id: str
+    raft_term: str
+    revision: int
+    is_fresh: bool = False
+    hashes: dict[int, int] = field(default_factory=dict)
+    leases: list[int] = field(default_factory=list)
+
+    def number_of_lease(self, lease: int) -> int:
+        """Number the ids that the server picked, from 1, in the order in which they come up."""
+        if lease not in self.leases:
+            self.leases.append(lease)
+        return self.leases.index(lease) + 1
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     """A store revision counted from the one at which the case started."""
 
@@ -22,6 +44,25 @@ class Revision:
 @dataclass(frozen=True, slots=True)
 class Member:
     """The id of the member that answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The id that the server picked as the case's first, second... one."""
+
+    number: int
+
+    def of(self, origin: Origin) -> int:
+        """Give the id."""
+        return origin.leases[self.number - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    """The key of whoever waits under a name with a lease that the server picked."""
+
+    name: bytes
+    lease: Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +97,48 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What to read of a stream: so many lines or events, without either the whole answer, within some seconds.
+
+    Events are read over the limits of lines, which are free where history is told, and given by watch.
+    """
+
+    lines: int | None = None
+    events: int | None = None
+    within: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """One request."""
+    """One request, or something done to the stream that an earlier one opened.
+
+    With a `stream` to open, the method is that of the request, or WEBSOCKET; it stays `unfinished` if its body is to
+    go on. What is done to an open one is SEND, END (of the body), READ or CLOSE. A body of several objects has a line
+    for each.
+    """
 
     method: str
     path: str
-    body: bytes | Mapping[str, object] | None = None
+    body: bytes | Mapping[str, object] | Sequence[Mapping[str, object]] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     difference: Difference | None = None
     sent_to_etcd: bool = True
     body_compared: bool = True
     lines_ordered: bool = True
+    stream: str = ""
+    unfinished: bool = False
+    reading: Reading = Reading()
 
-    def encode(self, base: int, member_id: str) -> bytes | None:
-        """Give the body's bytes; revisions in it are counted from `base`."""
+    def encode(self, origin: Origin) -> bytes | None:
+        """Give the body's bytes, with what stands for parts of the answers filled in."""
         if self.body is None or isinstance(self.body, bytes):
             return self.body
-        return json.dumps(_plain(self.body, base, member_id), separators=(",", ":")).encode()
+        objects = [self.body] if isinstance(self.body, Mapping) else self.body
+        return b"\n".join(json.dumps(_plain(item, origin), separators=(",", ":")).encode() for item in objects)
+
+    def opening(self, stream: str, *, unfinished: bool = False) -> "Step":
+        """Give this step on a connection of its own: what comes of it is read by later steps."""
+        return replace(self, stream=stream, unfinished=unfinished)
 
     def differs(self, difference: Difference) -> "Step":
         """Give this step with another answer expected from raftgate."""
@@ -111,23 +177,33 @@ class Case:
     own_flags: tuple[str, ...] = ()
 
 
-def _plain(value: object, base: int, member_id: str) -> Json:
-    """Turn bytes into base64, revisions into their numbers, and fill in the member's id."""
+def _plain(value: object, origin: Origin) -> Json:
+    """Turn bytes into base64, revisions into their numbers, and fill in ids and keys that the server picked."""
     match value:
         case bytes():
             return base64.b64encode(value).decode()
-        case Revision(offset):
-            return str(base + offset)
-        case Member():
-            return member_id
+        case Revision() | Member() | Lease() | OwnKey():
+            return _filled_in(value, origin)
         case Mapping():
-            return {str(name): _plain(item, base, member_id) for name, item in value.items()}
+            return {str(name): _plain(item, origin) for name, item in value.items()}
         case list() | tuple():
-            return [_plain(item, base, member_id) for item in value]
+            return [_plain(item, origin) for item in value]
         case None | bool() | int() | float() | str():
             return value
         case _:
             raise TypeError(value)
+
+
+def _filled_in(value: Revision | Member | Lease | OwnKey, origin: Origin) -> str:
+    match value:
+        case Revision(offset):
+            return str(origin.revision + offset)
+        case Member():
+            return origin.member_id
+        case Lease():
+            return str(value.of(origin))
+        case OwnKey(name, lease):
+            return base64.b64encode(b"%b/%x" % (name, lease.of(origin))).decode()
 
 
 def refused(why: str, spec: str, status: int, code: int, message: Expected) -> Difference:

@@ -25,6 +25,13 @@ FILES = (
     "alarms",
     "quota",
     "maintenance",
+    "watches",
+    "watch_history",
+    "watch_streams",
+    "websockets",
+    "leases",
+    "locks",
+    "elections",
 )
 
 CASES: dict[str, list[Case]] = {name: importlib.import_module(f"tests.e2e.cases.{name}").CASES for name in FILES}

@@ -20,6 +20,7 @@ class Client:
     """Sends one request at a time over a kept-alive connection and opens a new one when the server closed it."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
 
     def send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:

@@ -1,24 +1,12 @@
-"""The rows of the contract: kv.md, and http.md sections 1 to 5, 7 and 8.
+"""The rows of the contract: kv.md, http.md, watch.md and lease-lock-election.md.
 
-A row is an id and its text in a few words. It is proven by the cases that name its id, or, where a black-box case
-cannot, by a test `elsewhere` (below tests/). `later` names what brings a row that is not built yet: concurrency
-(locks and elections), grpc, lease, members, auth, snapshot, watch, websocket.
+`later` names what brings a row that is not built yet: grpc, members, auth, snapshot.
 """
 
-from dataclasses import dataclass
-
 from tests.e2e.error_rows import ERRORS
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the contract."""
-
-    id: str
-    text: str
-    elsewhere: tuple[str, ...] = ()
-    later: str = ""
-
+from tests.e2e.lease_rows import LEASE_ROWS
+from tests.e2e.row import Row
+from tests.e2e.watch_rows import WATCH_ROWS
 
 # fmt: off
 KV_MODEL = (
@@ -42,8 +30,8 @@ KV_MODEL = (
     Row("kv-1-rev-txn", "a txn with an executed change moves it by 1"),
     Row("kv-1-rev-txn-none", "a txn that changes nothing does not"),
     Row("kv-1-rev-put-delete", "put and delete of a key in one txn through the gap move it"),
-    Row("kv-1-rev-lease", "grant, keepalive, revoke of a lease without keys do not", later="lease"),
-    Row("kv-1-rev-lease-keys", "revoke or expiry of a lease with keys: one revision for all of them", later="lease"),
+    Row("kv-1-rev-lease", "grant, keepalive, revoke of a lease without keys do not"),
+    Row("kv-1-rev-lease-keys", "revoke or expiry of a lease with keys: one revision for all of them"),
     Row("kv-1-rev-others", "compaction, defragmentation and alarm calls do not"),
     Row("kv-1-rev-auth-members", "auth and member calls do not", later="auth, members"),
     Row("kv-1-rev-failed", "a failed request does not"),
@@ -95,7 +83,7 @@ KV_PUT = (
     Row("kv-3-key-not-found", "then ignore_value or ignore_lease on a missing key: KeyNotFound"),
     Row("kv-3-quota", "the quota is looked at after validation"),
     Row("kv-3-value", "no or an empty value stores an empty one"),
-    Row("kv-3-lease", "lease attaches, detaching from the former; 0 detaches", later="lease"),
+    Row("kv-3-lease", "lease attaches, detaching from the former; 0 detaches"),
     Row("kv-3-ignore-value", "ignore_value keeps the value and moves mod_revision and version"),
     Row("kv-3-ignore-lease", "ignore_lease keeps the lease"),
     Row("kv-3-ignore-both", "both only touch the key"),
@@ -108,7 +96,7 @@ KV_DELETE = (
     Row("kv-4-deleted", "deleted counts what was removed, absent when nothing"),
     Row("kv-4-prev-kvs", "prev_kv answers the removed keys in key order"),
     Row("kv-4-one-revision", "all removals share one revision"),
-    Row("kv-4-leases", "deleted keys leave their leases", later="lease"),
+    Row("kv-4-leases", "deleted keys leave their leases"),
     Row("kv-4-quota", "a delete is not subject to the quota"),
 )
 
@@ -173,7 +161,7 @@ KV_COMPACTION = (
     Row("kv-6-accepted", "without physical: reads below fail from the answer on"),
     Row("kv-6-physical", "physical: the answer comes when the data is removed"),
     Row("kv-6-tombstone", "a tombstone exactly at it is kept, and reads as a missing key"),
-    Row("kv-6-tombstone-watch", "a watch from it sees that delete", later="watch"),
+    Row("kv-6-tombstone-watch", "a watch from it sees that delete"),
     Row("kv-6-auto-revision", "revision mode keeps a number of revisions",
         ("consensus/test_compactor.py::test_revision_keeps_a_number",)),
     Row("kv-6-auto-periodic", "periodic mode waits a period, then steps; a failed one is tried again",
@@ -189,11 +177,11 @@ PATHS = (
     *[Row(f"http-1-path-{name}", f"/v3/kv/{name}") for name in ("range", "put", "deleterange", "txn", "compaction")],
     *[Row(f"http-1-path-{name}", f"/v3/maintenance/{name}")
       for name in ("alarm", "status", "defragment", "hash", "hashkv")],
-    Row("http-1-path-watch", "/v3/watch", later="watch"),
-    *[Row(f"http-1-path-{name}", f"/v3/lease/{name}", later="lease")
+    Row("http-1-path-watch", "/v3/watch"),
+    *[Row(f"http-1-path-{name}", f"/v3/lease/{name}")
       for name in ("grant", "revoke", "keepalive", "timetolive", "leases")],
-    *[Row(f"http-1-path-{name}", f"/v3/lock/{name}", later="concurrency") for name in ("lock", "unlock")],
-    *[Row(f"http-1-path-{name}", f"/v3/election/{name}", later="concurrency")
+    *[Row(f"http-1-path-{name}", f"/v3/lock/{name}") for name in ("lock", "unlock")],
+    *[Row(f"http-1-path-{name}", f"/v3/election/{name}")
       for name in ("campaign", "proclaim", "leader", "resign", "observe")],
     *[Row(f"http-1-path-member-{name}", f"/v3/cluster/member/{name}", later="members")
       for name in ("add", "remove", "update", "list", "promote")],
@@ -297,7 +285,8 @@ HTTP_HEADERS = (
     Row("http-3-timeout", "Grpc-Timeout: a deadline; 504, 0 is none, malformed 400"),
     Row("http-3-has-leader", "Grpc-Metadata-Hasleader: 503 without a leader",
         ("gateway/test_auth.py::test_needs_leader", "consensus/test_server.py::test_without_a_leader")),
-    Row("http-3-has-leader-streams", "and it ends streams", later="watch"),
+    Row("http-3-has-leader-streams", "and it ends streams",
+        ("consensus/test_watches.py::test_streams_that_need_a_leader_end_without_one",)),
     Row("http-3-identity", "header: cluster_id, member_id and raft_term of the answering member"),
     Row("http-3-revision", "header: the store revision; a fresh store is at 1"),
     Row("http-3-which-revision", "writes tell the revision they made, reads the current one"),
@@ -308,12 +297,12 @@ HTTP_HEADERS = (
 
 HTTP_ERRORS = (
     Row("http-4-body", "the body of an error: error, code, message"),
-    Row("http-4-stream", "the error line of a stream", later="watch"),
+    Row("http-4-stream", "the error line of a stream"),
     *[Row(f"http-4-code-{code}", f"HTTP status of gRPC code {code}",
           ("gateway/test_errors.py::test_every_code_has_its_status",)) for code in range(17)],
     *[Row(f"http-5-{error.name}", error.message, (error.elsewhere,) if error.elsewhere else (), error.later)
       for error in ERRORS],
-    Row("http-5-concurrency", "lock and election: their own errors are 500 code 2", later="concurrency"),
+    Row("http-5-concurrency", "lock and election: their own errors are 500 code 2"),
 )
 
 HTTP_LIMITS = (
@@ -349,4 +338,6 @@ ROWS = (
     *HTTP_HEADERS,
     *HTTP_ERRORS,
     *HTTP_LIMITS,
+    *WATCH_ROWS,
+    *LEASE_ROWS,
 )

@@ -16,6 +16,8 @@ STATUS = "/v3/maintenance/status"
 DEFRAGMENT = "/v3/maintenance/defragment"
 HASH = "/v3/maintenance/hash"
 HASHKV = "/v3/maintenance/hashkv"
+LEASES = "/v3/lease/leases"
+REVOKE = "/v3/lease/revoke"
 
 # A range that ends with this byte has no end; one that starts with it as well is the whole store.
 END = b"\0"

@@ -5,13 +5,17 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.e2e.answers import Answer, Origin, comparable
-from tests.e2e.case import Case, Step
+from tests.e2e.answers import Answer, comparable, comparable_excerpt
+from tests.e2e.case import Case, Origin, Step
 from tests.e2e.client import Client
-from tests.e2e.rpc import ALARM, DELETE_RANGE
+from tests.e2e.rpc import ALARM, DELETE_RANGE, LEASES, REVOKE
 from tests.e2e.servers import Server
+from tests.e2e.streams import Stream, open_stream
 
 Flags = tuple[str, ...]
+
+# Whatever lies below these may grant leases.
+LEASING = ("/v3/lease/", "/v3/kv/lease/", "/v3/lock/", "/v3/election/")
 
 EVERYTHING = b'{"key":"AA==","range_end":"AA=="}'
 
@@ -33,19 +37,60 @@ def disarm(client: Client) -> None:
         assert reply.status == 200, reply
 
 
+def revoke_all(client: Client) -> None:
+    """End every lease: the next case lists its own only."""
+    for lease in json.loads(client.send("POST", LEASES, b"{}", {}).body).get("leases", []):
+        client.send("POST", REVOKE, json.dumps(lease).encode(), {})
+
+
+@dataclass(slots=True)
+class Run:
+    """A case on its way: where it counts from, and its open streams."""
+
+    client: Client
+    origin: Origin
+    streams: dict[str, Stream] = field(default_factory=dict)
+
+    def take(self, step: Step) -> Answer | None:
+        """Do what a step says and give the answer, if there is one yet."""
+        body = step.encode(self.origin)
+        stream = self.streams.get(step.stream)
+        match step.method, stream:
+            case _, None if step.stream:
+                self.streams[step.stream] = open_stream(self.client.port, step, body)
+            case "SEND", Stream():
+                stream.connection.send(body or b"")
+            case "END", Stream():
+                stream.connection.end()
+            case "CLOSE", Stream():
+                self.streams.pop(step.stream).connection.close()
+            case "READ", Stream():
+                return comparable_excerpt(stream.read(step.reading), self.origin, step)
+            case _:
+                return comparable(self.client.send(step.method, step.path, body, step.headers), self.origin, step)
+        return None
+
+    def close(self) -> None:
+        """Close the streams that are still open."""
+        for stream in self.streams.values():
+            stream.connection.close()
+
+
 def run(client: Client, case: Case, *, real_etcd: bool) -> Generator[tuple[Step, Answer | None]]:
-    """Send a case's steps in order and give each with its answer; None where etcd must not get the step."""
-    origin = clear(client, is_fresh=case.fresh)
+    """Take a case's steps in order and give each with its answer; None where there is none.
+
+    There is none where something is only sent, and where etcd must not get the step.
+    """
+    running = Run(client, clear(client, is_fresh=case.fresh))
     try:
         for step in case.steps:
-            if real_etcd and not step.sent_to_etcd:
-                yield step, None
-                continue
-            body = step.encode(origin.revision, origin.member_id)
-            yield step, comparable(client.send(step.method, step.path, body, step.headers), origin, step)
+            yield step, None if real_etcd and not step.sent_to_etcd else running.take(step)
     finally:
+        running.close()
         if any(step.path == ALARM for step in case.steps):
             disarm(client)
+        if any(step.path.startswith(LEASING) for step in case.steps):
+            revoke_all(client)
 
 
 @dataclass

@@ -161,9 +161,9 @@ class Server:
     data_dir: Path
 
 
-def start(command: Iterable[str], directory: Path, *flags: str) -> Server:
-    """Start one member below `directory` and wait until it serves."""
-    client_port, peer_port = free_ports(2)
+def start(command: Iterable[str], directory: Path, *flags: str, ports: Sequence[int] = ()) -> Server:
+    """Start one member below `directory` and wait until it serves; on `ports` for clients and peers, if given."""
+    client_port, peer_port = ports or free_ports(2)
     data_dir = directory / "data"
     process = Process([*command, *member_flags(data_dir, client_port, peer_port), *flags])
     process.wait_for_line(READY)

@@ -1,10 +1,27 @@
 """The comparison itself: that a wrong answer is seen, and what the rules change."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.e2e.answers import Answer, Origin, comparable, expected_of_raftgate, mismatches, usual_headers
-from tests.e2e.case import ANY_TEXT, ANYTHING, THIS_MEMBER, Difference, Expected, Like, Revision, Step, refused
+from tests.e2e.answers import Answer, comparable, comparable_excerpt, expected_of_raftgate, mismatches, usual_headers
+from tests.e2e.case import (
+    ANY_TEXT,
+    ANYTHING,
+    THIS_MEMBER,
+    Difference,
+    Expected,
+    Lease,
+    Like,
+    Origin,
+    OwnKey,
+    Reading,
+    Revision,
+    Step,
+    refused,
+)
 from tests.e2e.client import Reply
+from tests.e2e.streams import CUT, END, NOTHING, Excerpt
 
 ORIGIN = Origin("11", "22", "2", 40)
 STEP = Step("POST", "/v3/kv/range")
@@ -68,7 +85,74 @@ def test_a_fresh_store_shows_that_it_was_never_compacted() -> None:
 
 def test_revisions_and_the_members_id_are_filled_in() -> None:
     body = {"revision": Revision(2), "memberID": THIS_MEMBER, "list": [{"key": b"foo"}]}
-    assert Step("POST", "/", body).encode(40, "22") == b'{"revision":"42","memberID":"22","list":[{"key":"Zm9v"}]}'
+    assert Step("POST", "/", body).encode(ORIGIN) == b'{"revision":"42","memberID":"22","list":[{"key":"Zm9v"}]}'
+
+
+def test_leases_that_the_server_picked_are_numbered_and_filled_in() -> None:
+    origin = Origin("11", "22", "2", 40)
+    body = b'{"ID":"7587889339846720001","kvs":[{"key":"bS82OTRkNzEzODgyYmMwMjAx","lease":"7"}]}'
+    answer = comparable(Reply(200, HEADERS, body), origin, STEP)
+    assert answer.body == {"ID": "<lease 1>", "kvs": [{"key": "m/<lease 2>", "lease": "7"}]}
+    step = Step("POST", "/", {"ID": Lease(1), "key": OwnKey(b"m", Lease(2))})
+    assert step.encode(origin) == b'{"ID":"7587889339846720001","key":"bS82OTRkNzEzODgyYmMwMjAx"}'
+
+
+@pytest.mark.parametrize(("left", "shown"), [(60, "60"), (59, "<a little less>"), (50, "<a little less>"), (49, "49")])
+def test_a_little_of_a_leases_time_may_be_lost(left: int, shown: str) -> None:
+    body = b'{"ID":"7","TTL":"%d","grantedTTL":"60"}' % left
+    answer = comparable(Reply(200, HEADERS, body), ORIGIN, STEP)
+    assert answer.body == {"ID": "7", "TTL": shown, "grantedTTL": "60"}
+
+
+CREATED = b'{"result":{"header":{"revision":"41"},"created":true}}\n'
+EVENTS = (
+    b'{"result":{"header":{"revision":"42"},"events":[{"kv":{"mod_revision":"41"}},{"kv":{"mod_revision":"42"}}]}}\n'
+)
+MORE = b'{"result":{"header":{"revision":"43"},"events":[{"kv":{"mod_revision":"43"}}]}}\n'
+
+
+def test_lines_of_a_stream() -> None:
+    excerpt = Excerpt(Reply(200, HEADERS, b""), [CREATED, NOTHING])
+    answer = comparable_excerpt(excerpt, ORIGIN, replace(STEP, reading=Reading(lines=2)))
+    created: Expected = {"result": {"header": {"revision": "+1"}, "created": True}}
+    assert answer == Answer(200, usual_headers(200), [created, "<nothing>"])
+
+
+def test_events_are_joined_however_they_come() -> None:
+    step = replace(STEP, reading=Reading(events=3))
+    answers = [
+        comparable_excerpt(Excerpt(Reply(200, HEADERS, b""), lines), ORIGIN, step)
+        for lines in ([EVENTS, MORE], [EVENTS.replace(b"}]}}", b'},{"kv":{"mod_revision":"43"}}]}}')])
+    ]
+    told: Expected = {"watch 0": [{"kv": {"mod_revision": f"+{number}"}} for number in (1, 2, 3)]}
+    assert [answer.body for answer in answers] == [told, told]
+
+
+def test_a_whole_answer_is_that_of_a_call() -> None:
+    whole = Excerpt(Reply(200, HEADERS, b""), [b'{"header":{"revision":"41"}}', END])
+    assert comparable_excerpt(whole, ORIGIN, STEP).body == {"header": {"revision": "+1"}}
+    cut = Excerpt(Reply(200, HEADERS, b""), [b'{"header":{"revision":"41"}}', CUT])
+    assert comparable_excerpt(cut, ORIGIN, STEP).body == [{"header": {"revision": "+1"}}, "<cut>"]
+
+
+def test_rules_for_streams() -> None:
+    recorded = Answer(200, usual_headers(200), [{"error": {"code": 4, "message": "late"}}])
+    error = {"grpc_code": 4, "http_code": 504, "message": "late", "http_status": "Gateway Timeout", "code": 4}
+    assert expected_of_raftgate(recorded, None).body == [{"error": error}]
+    over_websocket = Answer(101, {}, [{"code": 3, "message": "no"}, "<end>"])
+    assert expected_of_raftgate(over_websocket, None).body == [{"code": 3, "message": "no", "error": "no"}, "<end>"]
+
+
+def test_who_holds_is_told_a_number_that_rises() -> None:
+    leader: Expected = {"header": {}, "leader": {"rev": "+3"}}
+    assert expected_of_raftgate(Answer(200, {}, leader), None).body == {
+        "header": {},
+        "leader": {"rev": "+3"},
+        "raftgate_fencing_revision": "+3",
+    }
+    held = expected_of_raftgate(Answer(200, {}, {"header": {}, "key": "bS83"}), None)
+    assert not mismatches(held, Answer(200, {}, {"header": {}, "key": "bS83", "raftgate_fencing_revision": "+1"}))
+    assert mismatches(held, Answer(200, {}, {"header": {}, "key": "bS83"}))
 
 
 def test_alarms_are_sorted_on_demand() -> None:

@@ -1,7 +1,9 @@
 """openapi.yaml against a running member: generated requests, well-formed and not, and the answers to them.
 
 schemathesis makes the requests: the examples, the edges of each schema, and random ones that keep to the schemas or
-break them. What its own checks cannot say of an etcd is said here: texts, faults, other methods.
+break them. What its own checks cannot say of an etcd is said here: texts, faults, other methods, the lines of streams.
+A stream that does not end by itself, and a call that waits for others, get a caller who has little time (`bound`), so
+that each request is answered as a whole.
 """
 
 import json
@@ -36,6 +38,40 @@ SHAPE_TEXTS = ("etcdserver: key is not provided", "etcdserver: invalid sort opti
 NOTHING_YET = {"error": "not implemented", "code": 12, "message": "not implemented"}
 METHOD_NOT_ALLOWED = {"error": "Method Not Allowed", "code": 12, "message": "Method Not Allowed"}
 
+WATCH, OBSERVE, KEEPALIVE = "/v3/watch", "/v3/election/observe", "/v3/lease/keepalive"
+LOCK, CAMPAIGN, PROCLAIM = "/v3/lock/lock", "/v3/election/campaign", "/v3/election/proclaim"
+GRANT, REVOKE = "/v3/lease/grant", "/v3/lease/revoke"
+EVENTS = "GET /v3/watch"
+STREAMS = (WATCH, OBSERVE, KEEPALIVE)
+WAITING = (WATCH, OBSERVE, LOCK, CAMPAIGN)
+PATIENCE = "30m"
+TIMEOUT = re.compile(COMPONENTS["parameters"]["GrpcTimeout"]["schema"]["pattern"])
+EVENT_STREAM = "text/event-stream"
+LOCK_OR_ELECTION = re.compile("/v3/(lock|election)/")
+LEASE = {"TTL": 600, "ID": "100"}
+"""That of the examples."""
+
+
+def bound(case: Case) -> None:
+    """Gives a request that may wait for ever a time to end; a malformed one stays."""
+    if case.path in WAITING and TIMEOUT.search(case.headers.get("Grpc-Timeout", "")):
+        case.headers["Grpc-Timeout"] = PATIENCE
+
+
+def is_stream(response: schemathesis.Response, case: Case) -> bool:
+    """Whether an answer is a stream that has begun, in lines or events."""
+    return response.status_code == 200 and case.path in STREAMS and response.request.method in ("GET", "POST")
+
+
+def error_of(response: schemathesis.Response) -> dict[str, Any]:  # Any: JSON
+    """The error that an answer tells of: an object, or the only line of a stream."""
+    body: dict[str, Any] = response.json()
+    if isinstance(body["error"], str):
+        assert body["error"] == body["message"]
+        return body
+    error: dict[str, Any] = body["error"]
+    return error
+
 
 def is_rpc(case: Case) -> bool:
     return case.path.startswith("/v3/")
@@ -63,14 +99,18 @@ def other_methods(_: CheckContext, response: schemathesis.Response, case: Case) 
 
 def faults(_: CheckContext, response: schemathesis.Response, case: Case) -> None:
     """A member in good health has nobody to blame but the caller."""
-    if response.status_code < 500 or response.request.method != "POST":
+    if response.status_code < 500 or response.request.method != case.operation.method.upper():
         return
     if response.status_code == 501:
         assert not is_served(case.path)
         assert response.json() == NOTHING_YET
-        return
-    assert response.status_code == 504
-    assert "Grpc-Timeout" in case.headers
+    elif response.status_code == 500:
+        assert LOCK_OR_ELECTION.match(case.path)
+        assert response.json()["code"] == 2
+        assert response.json()["message"] != "internal error"
+    else:
+        assert response.status_code == 504
+        assert "Grpc-Timeout" in case.headers
 
 
 def verdicts(_: CheckContext, response: schemathesis.Response, case: Case) -> None:
@@ -82,11 +122,10 @@ def verdicts(_: CheckContext, response: schemathesis.Response, case: Case) -> No
     if not is_rpc(case):
         assert response.status_code == 200 or ("{" in case.path and not positive)
     elif response.status_code >= 400:
-        error = response.json()
-        assert error["error"] == error["message"]
+        text = error_of(response)["message"]
         if positive:
-            assert not PARSER_TEXT.search(error["message"])
-            assert error["message"] not in SHAPE_TEXTS
+            assert not PARSER_TEXT.search(text)
+            assert text not in SHAPE_TEXTS or case.path == WATCH or LOCK_OR_ELECTION.match(case.path)
 
 
 def texts(_: CheckContext, response: schemathesis.Response, case: Case) -> None:
@@ -96,14 +135,48 @@ def texts(_: CheckContext, response: schemathesis.Response, case: Case) -> None:
     documented = PATHS[case.path][case.operation.method]["responses"][str(response.status_code)]
     if "$ref" in documented:
         documented = COMPONENTS["responses"][documented["$ref"].rsplit("/", 1)[-1]]
-    media = documented["content"].get("text/plain; charset=utf-8")
-    if media is not None:
-        assert jsonschema_rs.validator_for(media["schema"]).is_valid(response.text)
+    media = documented["content"].get(response.headers["content-type"][0])
+    if media is not None and response.headers["content-type"][0].startswith("text/"):
+        assert validator(media["schema"]).is_valid(response.text)
+
+
+def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:  # Any: JSON
+    return jsonschema_rs.validator_for({**schema, "components": COMPONENTS})
+
+
+LINES = {
+    path: validator(PATHS[path]["post"]["responses"]["200"]["content"]["application/json"]["schema"])
+    for path in STREAMS
+}
+
+
+def lines(_: CheckContext, response: schemathesis.Response, case: Case) -> None:
+    """Each line of a stream is as its schema says, and a stream that waits ends with the time of its caller."""
+    if not is_stream(response, case) or response.request.method != "POST":
+        return
+    assert response.text.endswith("\n") or not response.content
+    found = [json.loads(line) for line in response.text.splitlines()]
+    for line in found:
+        LINES[case.path].validate(line)
+    failures = [line["error"]["code"] for line in found if "error" in line]
+    if case.path == KEEPALIVE and "Grpc-Timeout" not in case.headers:
+        assert not failures
+    else:
+        assert failures in ([4], []) if case.path == KEEPALIVE else failures == [4]
+    assert not failures or "error" in found[-1]
+
+
+def schemas(context: CheckContext, response: schemathesis.Response, case: Case) -> None:
+    """What schemathesis says of answers that are one JSON document."""
+    if not is_stream(response, case):
+        builtin.response_schema_conformance(context, response, case)
 
 
 def rejection(context: CheckContext, response: schemathesis.Response, case: Case) -> None:
-    """What breaks the schemas of an RPC is refused; pages take any query."""
-    if is_rpc(case):
+    """What breaks the schemas of an RPC is refused; pages take any query, and blanks are no body."""
+    body = response.request.body
+    is_blank = isinstance(body, bytes | str) and not body.strip()
+    if is_rpc(case) and not is_blank:
         builtin.negative_data_rejection(context, response, case)
 
 
@@ -111,11 +184,12 @@ CHECKS: list[CheckFunction] = [
     builtin.status_code_conformance,
     builtin.content_type_conformance,
     builtin.response_headers_conformance,
-    builtin.response_schema_conformance,
+    schemas,
     other_methods,
     faults,
     verdicts,
     texts,
+    lines,
     rejection,
 ]
 
@@ -130,13 +204,16 @@ class Member:
 
     def judge(self, case: Case) -> None:
         """Send a request and look at the answer from all sides."""
-        response = case.call(base_url=self.url, session=self.session, timeout=10)
+        bound(case)
+        accept = {"Accept": EVENT_STREAM} if case.operation.label == EVENTS else {}
+        response = case.call(base_url=self.url, session=self.session, headers=accept, timeout=10)
         case.validate_response(response, checks=CHECKS)
         if case.path == ALARM:
             self.clear_alarms()
 
-    def post(self, path: str, body: dict[str, Any]) -> requests.Response:  # Any: JSON
-        return self.session.post(self.url + path, json=body, timeout=10)
+    def post(self, path: str, body: dict[str, Any], **headers: str) -> requests.Response:  # Any: JSON
+        headers = {"Grpc-Timeout": PATIENCE, **headers} if path in (WATCH, OBSERVE) else headers
+        return self.session.post(self.url + path, json=body, headers=headers, timeout=10)
 
     def clear_alarms(self) -> None:
         """Without this one request's alarm would refuse all that follow."""
@@ -175,12 +252,31 @@ def test_the_member_serves_the_document(member: Member) -> None:
     assert response.json() == CONTRACT.raw_schema
 
 
+def examples(path: str) -> list[dict[str, Any]]:  # Any: JSON
+    content = PATHS[path].get("post", {}).get("requestBody", {}).get("content", {})
+    return [example["value"] for example in content.get("application/json", {}).get("examples", {}).values()]
+
+
 def test_examples_are_answered_as_they_say(member: Member) -> None:
-    for path, item in PATHS.items():
-        content = item.get("post", {}).get("requestBody", {}).get("content", {})
-        for example in content.get("application/json", {}).get("examples", {}).values():
-            response = member.post(path, example["value"])
-            assert response.status_code == 200, (path, example, response.text)
+    for path in PATHS:
+        if path == GRANT:
+            member.post(REVOKE, LEASE)
+        else:
+            member.post(GRANT, LEASE)  # which the example before may have revoked
+        for body in examples(path):
+            response = member.post(path, body)
+            if path == PROCLAIM:  # the campaign of the example above was at another revision
+                assert response.json()["message"] == "election: not leader"
+            else:
+                assert response.status_code == 200, (path, body, response.text)
+
+
+def test_examples_of_watches_are_answered_by_events_too(member: Member) -> None:
+    schema = validator(COMPONENTS["schemas"]["EventStream"])
+    for body in examples(WATCH):
+        response = member.post(WATCH, body, Accept=EVENT_STREAM)
+        assert response.status_code == (200 if "create_request" in body else 400), (body, response.text)
+        assert response.status_code == 400 or schema.is_valid(response.text), response.text
 
 
 @CONTRACT.parametrize()

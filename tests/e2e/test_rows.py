@@ -9,7 +9,8 @@ from gateway.errors import HTTP_STATUS
 from raftgate.api import errors
 from tests.e2e.catalogue import CASES
 from tests.e2e.error_rows import ERRORS, ErrorRow
-from tests.e2e.rows import ROWS, Row
+from tests.e2e.row import Row
+from tests.e2e.rows import ROWS
 from tests.e2e.servers import REPOSITORY
 
 PROVEN = {row for cases in CASES.values() for case in cases for row in case.rows}
@@ -31,7 +32,9 @@ def test_cases_name_rows_that_exist() -> None:
 def test_ids_are_unique_and_well_formed() -> None:
     ids = [row.id for row in ROWS]
     assert len(set(ids)) == len(ids)
-    assert all(re.fullmatch(r"(kv|http)-[0-9](\.[0-9])?(-[A-Za-z0-9]+)+", name) for name in ids)
+    assert all(
+        re.fullmatch(r"(kv|http|watch|lease|lock|election)-[0-9](\.[0-9])?(-[A-Za-z0-9]+)+", name) for name in ids
+    )
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.elsewhere], ids=lambda row: row.id)

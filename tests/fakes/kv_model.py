@@ -1,4 +1,4 @@
-"""A naive model of etcd's keys, to hold the real store against, and hypothesis strategies for its requests.
+"""A naive model of etcd's keys and leases, to hold the real store against, and hypothesis strategies for its requests.
 
 It copies the whole state for every step, sorts everything, and shares no code with storage.
 """
@@ -29,10 +29,28 @@ from raftgate.api.kv import (
     TxnRequest,
     TxnResponse,
 )
+from raftgate.api.lease import (
+    LeaseCheckpoint,
+    LeaseCheckpointRequest,
+    LeaseCheckpointResponse,
+    LeaseGrantRequest,
+    LeaseGrantResponse,
+    LeaseRevokeRequest,
+    LeaseRevokeResponse,
+)
 
 State = dict[bytes, KeyValue]
 Write = PutRequest | DeleteRangeRequest | TxnRequest
-Answer = PutResponse | DeleteRangeResponse | TxnResponse | CompactionResponse
+LeaseWrite = LeaseGrantRequest | LeaseRevokeRequest | LeaseCheckpointRequest
+Answer = (
+    PutResponse
+    | DeleteRangeResponse
+    | TxnResponse
+    | CompactionResponse
+    | LeaseGrantResponse
+    | LeaseRevokeResponse
+    | LeaseCheckpointResponse
+)
 
 
 class Refused(Exception):
@@ -48,6 +66,7 @@ class Model:
     events: list[tuple[int, bytes, int]] = field(default_factory=list)  # revision, key, version
     changed: bool = False
     compacted: int = -1
+    leases: dict[int, tuple[int, int]] = field(default_factory=dict)  # id -> TTL, noted rest
 
     @property
     def revision(self) -> int:
@@ -57,7 +76,7 @@ class Model:
     def seen(self) -> int:
         return self.revision + self.changed
 
-    def apply(self, request: Write | CompactionRequest) -> Answer | str:
+    def apply(self, request: Write | CompactionRequest | LeaseWrite) -> Answer | str:
         """The answer, or the name of the error."""
         events = len(self.events)
         try:
@@ -71,11 +90,13 @@ class Model:
             self.changed = False
         return answer
 
-    def _apply(self, request: Write | CompactionRequest) -> Answer:
+    def _apply(self, request: Write | CompactionRequest | LeaseWrite) -> Answer:
+        if isinstance(request, LeaseGrantRequest | LeaseRevokeRequest | LeaseCheckpointRequest):
+            return self.lease(request)
         if isinstance(request, CompactionRequest):
             return self.compact(request.revision)
         if isinstance(request, PutRequest):
-            if request.lease:
+            if request.lease and request.lease not in self.leases:
                 raise Refused("LeaseNotFound")
             return self.put(request)
         if isinstance(request, DeleteRangeRequest):
@@ -163,7 +184,8 @@ class Model:
         value = old.value if old and request.ignore_value else request.value
         revision = self.revision + 1
         created, version = (old.create_revision, old.version + 1) if old else (revision, 1)
-        self.now = {**self.now, request.key: KeyValue(request.key, created, revision, version, value)}
+        lease = old.lease if old and request.ignore_lease else request.lease
+        self.now = {**self.now, request.key: KeyValue(request.key, created, revision, version, value, lease)}
         self.events.append((revision, request.key, version))
         self.changed = True
         return PutResponse(ResponseHeader(revision=revision), old if request.prev_kv else None)
@@ -176,6 +198,29 @@ class Model:
         return DeleteRangeResponse(
             ResponseHeader(revision=self.seen), len(gone), tuple(gone) if request.prev_kv else ()
         )
+
+    def attached(self, lease: int) -> list[bytes]:
+        return [key for key in sorted(self.now) if self.now[key].lease == lease]
+
+    def lease(self, request: LeaseWrite) -> LeaseGrantResponse | LeaseRevokeResponse | LeaseCheckpointResponse:
+        header = ResponseHeader(revision=self.revision)
+        if isinstance(request, LeaseCheckpointRequest):
+            for each in request.checkpoints:
+                if each.ID in self.leases:
+                    ttl = self.leases[each.ID][0]
+                    self.leases[each.ID] = ttl, each.remaining_TTL if 0 < each.remaining_TTL < ttl else 0
+            return LeaseCheckpointResponse(header)
+        if isinstance(request, LeaseGrantRequest):
+            if request.ID in self.leases:
+                raise Refused("LeaseExist")
+            self.leases[request.ID] = request.TTL, 0
+            return LeaseGrantResponse(header, request.ID, request.TTL)
+        if request.ID not in self.leases:
+            raise Refused("LeaseNotFound")
+        for key in self.attached(request.ID):
+            self.delete(DeleteRangeRequest(key))
+        del self.leases[request.ID]
+        return LeaseRevokeResponse(ResponseHeader(revision=self.seen))
 
     def branch(self, request: TxnRequest) -> tuple[bool, tuple[RequestOp, ...]]:
         holds = all(self.holds(compare) for compare in request.compare)
@@ -218,7 +263,7 @@ class Model:
                 put = op.request_put
                 if (put.ignore_value or put.ignore_lease) and put.key not in before:
                     raise Refused("KeyNotFound")
-                if put.lease:
+                if put.lease and put.lease not in self.leases:
                     raise Refused("LeaseNotFound")
             if not puts and op.request_range:
                 if op.request_range.revision > self.revision:
@@ -272,9 +317,16 @@ PUTS = st.builds(
     PutRequest,
     key=KEYS,
     value=VALUES,
-    lease=st.sampled_from([0, 0, 0, 0, 7]),
+    lease=st.sampled_from([0, 0, 0, 0, 7, 7, -8]),
     prev_kv=st.booleans(),
 ) | st.builds(PutRequest, key=KEYS, ignore_value=st.booleans(), ignore_lease=st.booleans(), prev_kv=st.booleans())
+LEASE_IDS = st.sampled_from([7, -8])
+GRANTS = st.builds(LeaseGrantRequest, ID=LEASE_IDS, TTL=st.integers(1, 90))
+REVOKES = st.builds(LeaseRevokeRequest, ID=LEASE_IDS)
+NOTES = st.builds(
+    LeaseCheckpointRequest,
+    st.lists(st.builds(LeaseCheckpoint, ID=LEASE_IDS, remaining_TTL=st.integers(-1, 91)), max_size=3).map(tuple),
+)
 DELETES = st.builds(DeleteRangeRequest, key=KEYS, range_end=ENDS, prev_kv=st.booleans())
 TARGETS = st.sampled_from([*CompareTarget, 99])
 RESULTS = st.sampled_from([*CompareResult, 99])

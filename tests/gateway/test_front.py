@@ -1,4 +1,5 @@
 import pytest
+from starlette.types import Message, Scope
 
 from gateway.front import clean_path
 from tests.fakes.gateway import RANGE, Gateway
@@ -122,3 +123,25 @@ async def test_the_host_list_does_not_hold_for_tls() -> None:
     gateway = Gateway(host_whitelist=frozenset({"example.org"}))
     response = await gateway.client.post("https://evil.org/v3/kv/range", json=RANGE)
     assert response.status_code == 200
+
+
+@pytest.mark.anyio
+async def test_a_refused_websocket_on_a_server_that_cannot_say_why() -> None:
+    gateway = Gateway(host_whitelist=frozenset({"good.example"}))
+    scope: Scope = {
+        "type": "websocket",
+        "scheme": "ws",
+        "path": "/v3/watch",
+        "raw_path": b"/v3/watch",
+        "headers": [(b"host", b"evil.example")],
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await gateway.app(scope, receive, send)
+    assert sent == [{"type": "websocket.close"}]

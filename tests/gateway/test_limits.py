@@ -1,10 +1,11 @@
 import asyncio
+import sys
 from collections.abc import Iterable
 
 import pytest
 from starlette.types import Message
 
-from gateway.limits import COMPLETE_KEY, BodyRefused, in_thread, is_heavy, message_size, read_body
+from gateway.limits import COMPLETE_KEY, BodyRefused, in_thread, is_heavy, let_go, message_size, read_body
 from raftgate.api.errors import Canceled
 from raftgate.api.kv import (
     Compare,
@@ -167,6 +168,20 @@ def kvs(count: int, size: int) -> tuple[KeyValue, ...]:
 )
 def test_heavy_answers(response: ApiMessage, heavy: bool) -> None:  # noqa: FBT001 - a column of a table
     assert is_heavy(response) is heavy
+
+
+@pytest.mark.parametrize("operation", ["range", "delete", "txn"])
+def test_a_response_in_a_box_is_let_go(operation: str) -> None:
+    kv = KeyValue(b"k")
+    before = sys.getrefcount(kv)
+    found, deleted = RangeResponse(kvs=(kv,) * 5000), DeleteRangeResponse(prev_kvs=(kv,) * 5000)
+    ops = (ResponseOp(response_range=found), ResponseOp(response_delete_range=deleted))
+    made: dict[str, ApiMessage] = {"range": found, "delete": deleted, "txn": TxnResponse(responses=ops)}
+    box = [made.pop(operation)]
+    del found, deleted, ops, made
+    let_go(box)
+    assert not box
+    assert sys.getrefcount(kv) == before
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import json
 import logging
 import threading
 from base64 import b64encode
+from collections import deque
 
 import pytest
 
@@ -175,6 +176,10 @@ class Noting(Unary):
         self.threads.append(threading.current_thread().name)
         return super().encode(response)
 
+    def encode_heavy(self, box: list[Message]) -> deque[bytes]:  # type: ignore[override]  # as above
+        self.threads.append(threading.current_thread().name)
+        return super().encode_heavy(box)
+
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
@@ -195,9 +200,22 @@ async def test_long_bodies_and_huge_answers_leave_the_loop_free(
     unary = Noting(RANGE_RPC, RangeRequest, backend, make_options())
     unary.threads = []
     reply = await unary.answer(json.dumps({"key": b64encode(b"k" * key).decode()}).encode(), Caller())
-    assert len(json.loads(reply.body)["kvs"]) == keys
+    body = b"".join((reply.body, *(reply.rest or ())))
+    assert len(json.loads(body)["kvs"]) == keys
+    assert dict(reply.headers)[b"content-length"] == b"%d" % len(body)
     here = threading.current_thread().name
     assert [thread == here for thread in unary.threads] == [decodes_here, encodes_here]
+
+
+@pytest.mark.anyio
+async def test_a_huge_answer_is_the_same_on_the_wire_as_a_short_one() -> None:
+    gateway = Gateway()
+    kvs = tuple(KeyValue(b"k%d" % n, 1, n, 1, b"v" * 100, 0) for n in range(5000))
+    gateway.backend.answers[RangeRequest] = response = RangeResponse(header=HEADER, kvs=kvs, count=5000)
+    answer = await gateway.post("/v3/kv/range", RANGE)
+    assert answer.content == Unary.encode(response)
+    assert answer.headers["content-length"] == str(len(answer.content))
+    assert gateway.sample("raftgate_http_response_size_bytes_sum", route="/v3/kv/range") == len(answer.content)
 
 
 @pytest.mark.anyio

@@ -16,6 +16,7 @@ from raftgate.api.kv import (
     ResponseHeader,
     TxnRequest,
 )
+from raftgate.api.lease import LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest
 from raftgate.api.maintenance import AlarmAction, AlarmMember, AlarmRequest, AlarmResponse, AlarmType
 from raftgate.api.message import Request
 from storage.alarm import Alarms
@@ -81,6 +82,9 @@ REFUSAL_TABLE: list[tuple[str, Request[Any], set[AlarmType]]] = [  # Any: whatev
     ("txn without puts", TxnRequest(success=(DELETE_OP,)), {CORRUPT}),
     ("compaction", CompactionRequest(1), {CORRUPT}),
     ("alarm", AlarmRequest(), set()),
+    ("lease grant", LeaseGrantRequest(60, 7), {NOSPACE, CORRUPT}),
+    ("lease revoke", LeaseRevokeRequest(5), {CORRUPT}),
+    ("note of what a lease has left", LeaseCheckpointRequest((LeaseCheckpoint(5, 1),)), set()),
     ("put with an unknown lease", PutRequest(b"k", lease=7), {NOSPACE, CORRUPT}),
 ]  # fmt: skip
 
@@ -89,6 +93,7 @@ REFUSAL_TABLE: list[tuple[str, Request[Any], set[AlarmType]]] = [  # Any: whatev
 def machine(tmp_path: Path) -> Iterator[Machine]:
     machine = open_machine(tmp_path)
     apply(machine, PutRequest(b"k"))
+    apply(machine, LeaseGrantRequest(60, 5))
     yield machine
     machine.close()
 

@@ -11,6 +11,7 @@ from raftgate.api.kv import KeyValue
 from raftgate.api.maintenance import AlarmMember, AlarmType
 from storage.database import PAGE_SIZE, Database, measure, pragma
 from storage.history import unpack
+from storage.lease import Lease
 from storage.loading import Content
 from storage.options import Options
 from storage.schema import DatabaseRefused
@@ -99,8 +100,8 @@ def rewrite(path: Path, statement: str) -> None:
     ("statement", "text"),
     [
         pytest.param(
-            "UPDATE meta SET value = 3 WHERE name = 'schema_version'",
-            "format version 3, written by a newer raftgate; this one knows up to 2",
+            "UPDATE meta SET value = 4 WHERE name = 'schema_version'",
+            "format version 4, written by a newer raftgate; this one knows up to 3",
             id="newer version",
         ),
         pytest.param("UPDATE meta SET value = 0 WHERE name = 'schema_version'", "never was", id="version 0"),
@@ -193,7 +194,7 @@ def test_a_file_of_format_version_1_is_upgraded_once(tmp_path: Path) -> None:
         assert [tuple(row) for row in rows[2:]] == [
             ("finished_compact_revision", -1),
             ("revision", 7),
-            ("schema_version", 2),
+            ("schema_version", 3),
         ]
         Writer(database).flush(Batch(9, 7, -1, [], 0, alarms=(AlarmMember(5, AlarmType.NOSPACE),)))
         assert database.load().alarms == [AlarmMember(5, AlarmType.NOSPACE)]
@@ -220,4 +221,30 @@ def test_a_file_of_format_version_2_opens(tmp_path: Path) -> None:
     assert content.gone == [b"big"]
     assert content.members == [Member(5, "one", ("http://one:2380",), ("http://one:2379", "http://[::1]:2379"))]
     assert content.alarms == [AlarmMember(2**64 - 1, AlarmType.NOSPACE)]
+    database.close()
+
+
+def test_a_file_of_format_version_3_opens(tmp_path: Path) -> None:
+    """Written once, never again: leases, one with a noted rest, one revoked, and keys attached to them."""
+    path = Path(shutil.copy(GOLDEN / "kv-v3.db", tmp_path / "kv.db"))
+    database = Database.open(path, Options())
+    content = database.load()
+    assert (content.applied_index, content.revision, content.last_time) == (13, 8, 1_700_000_016_250)
+    assert content.leases == [Lease(-(2**63), 9_000_000_000), Lease(7, 60, 41), Lease(9, 2, 1)]
+    assert sorted(content.live, key=lambda kv: kv.key) == [
+        KeyValue(b"a", 2, 2, 1, b"1", 7),
+        KeyValue(b"b", 3, 8, 2, b"6", -(2**63)),
+        KeyValue(b"d", 5, 6, 2, b"5", 7),
+    ]
+    assert content.gone == [b"c"]
+    database.close()
+
+
+@pytest.mark.parametrize("name", ["kv-v1.db", "kv-v2.db"])
+def test_leases_can_be_kept_in_an_upgraded_file(tmp_path: Path, name: str) -> None:
+    path = Path(shutil.copy(GOLDEN / name, tmp_path / "kv.db"))
+    database = Database.open(path, Options())
+    assert database.load().leases == []
+    Writer(database).flush(Batch(99, 99, -1, [], 0, leases={7: Lease(7, 60, 1)}))
+    assert database.load().leases == [Lease(7, 60, 1)]
     database.close()

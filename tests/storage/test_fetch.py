@@ -20,11 +20,15 @@ from raftgate.api.kv import (
     RequestOp,
     ResponseHeader,
     ResponseOp,
+    SortOrder,
+    SortTarget,
     TxnRequest,
     TxnResponse,
 )
 from storage.fetch import Fetch
+from storage.gathering import Gathering
 from storage.machine import Command, Machine
+from storage.row import Stub
 from tests.fakes.storage import apply, finish, flush, open_machine, read, read_txn
 
 LARGE = b"x" * 100
@@ -103,7 +107,7 @@ def test_a_large_range_is_collected_in_pieces(machine: Machine) -> None:
     assert not got.is_collected
     with pytest.raises(RuntimeError, match="not everything is collected"):
         got.run()
-    assert [len(list(got.collect())) for _ in range(2)] == [5, 0]
+    assert [len(list(got.collect())) for _ in range(2)] == [10, 0]
     assert got.run().count == 20
     got.close()
 
@@ -270,3 +274,50 @@ def test_no_value_comes_back_while_a_command_is_half_applied(machine: Machine) -
         if each is not None:
             each.run()
     assert (machine._kv.values.size, machine._kv.values.evicted) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="plain"),
+        pytest.param({"keys_only": True}, id="keys"),
+        pytest.param({"limit": 7, "sort_order": SortOrder.DESCEND}, id="the last keys"),
+        pytest.param({"sort_target": SortTarget.MOD, "sort_order": SortOrder.DESCEND, "limit": 7}, id="sorted"),
+        pytest.param({"sort_target": SortTarget.VALUE, "sort_order": SortOrder.DESCEND}, id="sorted by values"),
+        pytest.param({"min_mod_revision": 5, "max_mod_revision": 18}, id="filtered"),
+        pytest.param({"max_create_revision": 18, "keys_only": True}, id="filtered, keys"),
+    ],
+)
+def test_many_stubs_are_replaced_in_their_places_and_let_go_of(tmp_path: Path, options: dict[str, Any]) -> None:
+    wholes = []
+    for large in (2, 1000):
+        directory = tmp_path / str(large)
+        directory.mkdir()
+        machine = open_machine(directory, value_cache_bytes=0, large=large)
+        for value in (b"", b"now"):
+            for n in range(20):
+                apply(machine, PutRequest(b"k%02d" % n, b"old%d" % (n * 7 % 20) + value + LARGE))
+        flush(machine)
+        got = fetch(machine, key=b"k", range_end=b"\0", revision=21, **options)
+        gathering = got._source
+        assert isinstance(gathering, Gathering)
+        wholes.append(finish(got))
+        assert gathering.kvs == []
+        machine.close()
+    assert wholes[0] == wholes[1]
+    assert wholes[0].count == 20
+    assert all(type(kv) is KeyValue for kv in wholes[0].kvs)
+
+
+def test_a_read_that_fails_lets_go_as_well(machine: Machine) -> None:
+    got = fetch(machine, key=b"k", range_end=b"\0", revision=25)
+    for _ in got.collect():
+        pass
+    gathering = got._source
+    assert isinstance(gathering, Gathering)
+    assert len(gathering.kvs) == 20
+    gathering.kvs[3] = Stub(b"no such row", mod_revision=1)
+    with pytest.raises(RuntimeError, match="is not in the database"):
+        got.run()
+    assert gathering.kvs == []
+    got.close()

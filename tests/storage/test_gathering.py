@@ -17,7 +17,7 @@ from storage.row import Stub
 KEYS = [b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"h"]
 
 
-def kv_of(large: int = 1) -> Kv:
+def kv_of(large: int = 2) -> Kv:
     return Kv(Index(), History(), 1, -1, Metrics(CollectorRegistry()), Options(large=large))
 
 
@@ -162,3 +162,19 @@ def test_writes_between_the_pieces_do_not_show(
     for key in KEYS:
         found = values(gather(kv, RangeRequest(key), revision))
         assert found == ({key: expected[key]} if key in expected else {})
+
+
+def test_a_gathering_settles_only_when_nobody_else_does() -> None:
+    kv = kv_of(large=2)
+    put(kv, *KEYS)
+    before = kv.revision
+    delete(kv, b"a", b"\0")
+    assert kv.sweeps.unsettled
+    pieces = Gathering(kv, RangeRequest(b"a", b"\0"), before).pieces()
+    next(pieces)
+    assert len(kv.history.gone) == 1  # as many as are settled in one go
+    kv.sweeps.settle()
+    next(pieces)
+    assert len(kv.history.gone) == 2
+    next(pieces)
+    assert len(kv.history.gone) == 3

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from raftgate.api import errors
 from raftgate.api.cluster import Member, MemberAdded
 from raftgate.api.kv import CompactionRequest, DeleteRangeRequest, PutRequest
+from raftgate.api.lease import LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest
 from raftgate.api.maintenance import AlarmAction, AlarmRequest, AlarmType
 from raftgate.api.message import Request
 from storage import hash as hashing
@@ -216,6 +217,8 @@ def test_the_hash_of_the_file_is_over_all_that_is_replicated(machine: Machine) -
     assert machine.hash_all() == seen[0]
     replicated: list[Request[Any]] = [  # Any: whatever answers it
         MemberAdded(Member(5)),
+        LeaseGrantRequest(60, 7),
+        LeaseCheckpointRequest((LeaseCheckpoint(7, 30),)),
         AlarmRequest(AlarmAction.ACTIVATE, 1, AlarmType.NOSPACE),
     ]
     for request in replicated:

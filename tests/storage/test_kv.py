@@ -20,6 +20,7 @@ from raftgate.api.kv import (
     SortOrder,
     SortTarget,
 )
+from raftgate.api.lease import LeaseGrantRequest
 from storage.history import History
 from storage.index import Index
 from storage.kv import Kv
@@ -202,7 +203,8 @@ def test_delete_and_put_start_over() -> None:
 )
 def test_put_options(fields: dict[str, Any], value: bytes, lease: int) -> None:  # Any: values of fields
     kv = empty()
-    kv.leases = {7, 8}
+    for lease_id in (7, 8):
+        kv.leases.grant(LeaseGrantRequest(60, lease_id))
     put(kv, b"k", b"old", lease=7)
     put(kv, b"k", **fields)
     assert kv.index.get(b"k") == KeyValue(b"k", 2, 3, 2, value, lease)

@@ -11,6 +11,7 @@ from raftgate.api.kv import KeyValue
 from raftgate.api.maintenance import AlarmMember, AlarmType
 from storage.database import Database
 from storage.history import TOMBSTONE, pack
+from storage.lease import Lease
 from storage.loading import Content, _Rows
 from storage.options import Options
 from storage.row import SUB_BITS, Row, Stub
@@ -36,7 +37,8 @@ def test_the_newest_row_of_a_key_is_loaded(tmp_path: Path) -> None:
         (7 << 24 | 2, b"dead", 0, 0, b"", 0),
     ]
     alarm = AlarmMember(5, AlarmType.NOSPACE)
-    batch = Batch(6, 7, 2, rows, 0, [(2, 1000), (7, 9000)], (Member(1, "one"),), (alarm,))
+    leases = {5: Lease(5, 60, 41), -3: Lease(-3, 9)}
+    batch = Batch(6, 7, 2, rows, 0, [(2, 1000), (7, 9000)], (Member(1, "one"),), (alarm,), leases=leases)
     Writer(database).flush(batch)
     assert database.load() == Content(
         6,
@@ -59,6 +61,7 @@ def test_the_newest_row_of_a_key_is_loaded(tmp_path: Path) -> None:
             b"dead": pack((code(7, 2, dead=True),)),
         },
         [b"gone", b"dead"],
+        [Lease(-3, 9), Lease(5, 60, 41)],
     )
     database.close()
 

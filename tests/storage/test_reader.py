@@ -8,7 +8,7 @@ import pytest
 from raftgate.api.kv import KeyValue
 from storage.database import Database
 from storage.options import Options
-from storage.reader import ROWS_PER_STATEMENT, Readers
+from storage.reader import BYTES_PER_PAGE, ROWS_PER_STATEMENT, Readers
 from storage.row import Row, Stub
 from storage.writer import Batch, Writer
 
@@ -75,3 +75,37 @@ def test_an_idle_connection_holds_no_checkpoint_back(readers: Readers) -> None:
     writer = Writer(readers._database)
     writer.flush(Batch(1001, 1001, -1, [(1001 << 24, b"n", 1001, 1, b"", 0)], 0))
     assert writer.checkpoint() == 1001
+
+
+def row(n: int) -> Row:
+    return n << 24 | n % 3, b"k%d" % n, n - 1, 2, b"v%d" % n, 5
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 256, 257, 900])
+def test_rows_in_order(readers: Readers, count: int) -> None:
+    ids = 5 << 24, 5 + count << 24
+    assert list(readers.rows(ids, b"", None)) == [row(n) for n in range(5, 5 + count)]
+
+
+def test_rows_of_some_keys(readers: Readers) -> None:
+    assert list(readers.rows((0, 1 << 60), b"k5", b"k51")) == [row(n) for n in (5, 50, *range(500, 510))]
+    assert list(readers.rows((0, 1 << 60), b"k99", None)) == [row(n) for n in (99, *range(990, 1000))]
+
+
+def test_rows_of_any_bytes_and_large_ones(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "kv.db", Options(fsync=False))
+    values = [b"", b"\0", b",;'", bytes(range(256)), bytes(BYTES_PER_PAGE + 1), *[bytes(BYTES_PER_PAGE // 3)] * 7, b"x"]
+    rows: list[Row] = [(n << 24, b"\xff,;\0%d" % n, n, 1, value, -n) for n, value in enumerate(values, start=2)]
+    Writer(database).flush(Batch(1000, 1000, -1, rows, 0))
+    readers = Readers(database)
+    assert list(readers.rows((0, 1 << 60), b"", None)) == rows
+    readers.close()
+    database.close()
+
+
+def test_reading_of_rows_may_be_given_up(readers: Readers) -> None:
+    assert next(readers.rows((0, 1 << 60), b"", None)) == row(2)
+    with readers.connection() as connection:
+        first = connection
+    with readers.connection() as connection:
+        assert connection is first

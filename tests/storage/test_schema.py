@@ -4,14 +4,21 @@ from sqlalchemy import create_engine, inspect
 from storage import schema
 
 
-def test_creates_the_tables_of_version_2() -> None:
+def test_creates_the_tables_of_version_3() -> None:
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
         assert schema.is_empty(connection)
         schema.create(connection)
         assert not schema.is_empty(connection)
         schema.check(connection)
-        assert sorted(inspect(connection).get_table_names()) == ["alarms", "history", "members", "meta", "times"]
+        assert sorted(inspect(connection).get_table_names()) == [
+            "alarms",
+            "history",
+            "leases",
+            "members",
+            "meta",
+            "times",
+        ]
         rows = connection.exec_driver_sql("SELECT name, value FROM meta").fetchall()
     assert {row[0]: row[1] for row in rows} == schema.FIRST_META
 
@@ -56,3 +63,15 @@ def test_an_upgrade_of_this_version_changes_nothing() -> None:
         before = connection.exec_driver_sql("SELECT * FROM meta ORDER BY name").fetchall()
         schema.upgrade(connection)
         assert connection.exec_driver_sql("SELECT * FROM meta ORDER BY name").fetchall() == before
+
+
+def test_one_statement_replaces_or_deletes_many_leases() -> None:
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        schema.create(connection)
+        connection.exec_driver_sql(schema.replace_leases(2), (7, 60, 0, -(2**63), 9_000_000_000, 5))
+        connection.exec_driver_sql(schema.replace_leases(1), (7, 60, 40))
+        rows = connection.exec_driver_sql("SELECT id, ttl, remaining_ttl FROM leases ORDER BY id").fetchall()
+        assert [tuple(row) for row in rows] == [(-(2**63), 9_000_000_000, 5), (7, 60, 40)]
+        connection.exec_driver_sql(schema.delete_leases(2), (7, 8))
+        assert connection.exec_driver_sql("SELECT id FROM leases").scalars().all() == [-(2**63)]

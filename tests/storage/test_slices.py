@@ -20,6 +20,7 @@ from raftgate.api.kv import (
     RequestOp,
     TxnRequest,
 )
+from raftgate.api.lease import LeaseRevokeRequest
 from raftgate.api.maintenance import AlarmAction, AlarmRequest, AlarmType
 from raftgate.api.message import Request
 from storage.machine import Command, Machine
@@ -67,6 +68,7 @@ TOUCHED_TABLE: list[tuple[str, Request[Any], int]] = [  # Any: whatever answers 
     ("count", TxnRequest(success=(range_op(count_only=True),)), 1),
     ("past range: keys that are gone too", TxnRequest(success=(range_op(revision=3),)), 20),
     ("delete in a txn", TxnRequest(success=(delete_op(b"k", b"k05"),)), 5),
+    ("revoke", LeaseRevokeRequest(7), 0),
     ("nested", TxnRequest(success=(RequestOp(request_txn=TxnRequest(success=(range_op(),))),)), 19),
 ]
 

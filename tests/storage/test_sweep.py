@@ -47,6 +47,22 @@ def test_a_sweep_answers_and_shows_at_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "end", "answer"),
+    [
+        (b"a", b"c", False),
+        (b"a", b"c\0", True),
+        (b"d", b"e", True),
+        (b"f", b"g", False),
+        (b"a", None, True),
+        (b"f", None, False),
+    ],
+)
+def test_which_ranges_a_sweep_may_have_keys_of(key: bytes, end: bytes | None, answer: bool) -> None:  # noqa: FBT001 - a column
+    assert Sweep(2, b"c", b"f", [[b"d"]]).overlaps(key, end) is answer
+    assert Sweep(2, b"c", b"\0", [[b"d"]]).overlaps(key, end) is (answer or key == b"f")
+
+
+@pytest.mark.parametrize(
     ("request_", "alone"),
     [
         pytest.param(DeleteRangeRequest(b"k", b"\0", prev_kv=True), True, id="prev_kv"),

@@ -22,6 +22,7 @@ from raftgate.api.kv import (
     TxnRequest,
     TxnResponse,
 )
+from raftgate.api.lease import LeaseGrantRequest
 from storage.history import History
 from storage.index import Index
 from storage.kv import Kv
@@ -64,7 +65,7 @@ def run(kv: Kv, *success: RequestOp, compare: tuple[Compare, ...] = ()) -> TxnRe
 def kv() -> Kv:
     """k at create 3, mod 5, version 3, value "m", lease 7; z likewise but created last."""
     kv = Kv(Index(), History(), 1, -1, Metrics(CollectorRegistry()))
-    kv.leases = {7}
+    kv.leases.grant(LeaseGrantRequest(60, 7))
     for key in (b"a", b"k", b"k", b"k", b"z"):
         kv.put(PutRequest(key, b"m", lease=7 if key == b"k" else 0))
         kv.commit()

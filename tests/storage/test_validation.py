@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from raftgate.api import errors
 from raftgate.api.cluster import Member, MemberAdded
 from raftgate.api.kv import Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, SortOrder, TxnRequest
+from raftgate.api.lease import LeaseGrantRequest, LeaseRevokeRequest
 from raftgate.api.message import Request
 from storage.validation import check, cost, encoded_size, is_read_only, is_serializable
 from tests.fakes.kv_model import OPS
@@ -296,6 +297,8 @@ COST_TABLE: list[tuple[str, Request[Any], int]] = [  # Any: whatever answers it
     ("puts only", TxnRequest(success=(delete(b"k"), read(b"k"))), 0),
     ("nested puts too", TxnRequest(success=(put(b"k"), nested(put(b"l"), failure=(put(b"m"), put(b"n"))))), 3 * 257),
     ("nothing", TxnRequest(), 0),
+    ("lease grant", LeaseGrantRequest(60, 7), 64),
+    ("lease revoke", LeaseRevokeRequest(7), 0),
     ("another service", MemberAdded(Member(1)), 0),
 ]
 

@@ -11,6 +11,7 @@ from raftgate.api.cluster import Member
 from raftgate.api.maintenance import AlarmMember, AlarmType
 from storage.compaction import CompactionStep
 from storage.database import PAGE_SIZE, Database, Size, pragma
+from storage.lease import Lease
 from storage.options import Options
 from storage.row import Row
 from storage.sweep import Sweep
@@ -249,6 +250,18 @@ def test_alarms_are_replaced_as_a_whole(database: Database, writer: Writer) -> N
     for alarms in ((one, two), (two,), ()):
         writer.flush(Batch(1, 2, -1, [], 0, alarms=alarms))
         assert database.load().alarms == list(alarms)
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 600])
+def test_changed_leases_are_replaced_or_deleted(database: Database, writer: Writer, count: int) -> None:
+    leases = {n: Lease(n, 60) for n in range(count)}
+    writer.flush(Batch(1, 1, -1, [], 0, leases=leases))
+    assert database.load().leases == list(leases.values())
+    writer.flush(Batch(2, 1, -1, [], 0))
+    assert database.load().leases == list(leases.values())
+    changes = {0: Lease(0, 60, 41), **dict.fromkeys(range(1, count)), -1: Lease(-1, 5), 9999: None}
+    writer.flush(Batch(3, 1, -1, [], 0, leases=changes))
+    assert database.load().leases == [Lease(-1, 5), Lease(0, 60, 41)]
 
 
 def test_rows_of_sweeps_are_written_between_others(database: Database, writer: Writer) -> None:

@@ -91,6 +91,16 @@ def test_rotation_needs_one_file_besides_the_streams() -> None:
         check({"enable-log-rotation": True, "log-outputs": ("systemd/journal",)})
 
 
+@pytest.mark.parametrize(
+    ("given", "settled", "count"), [(0.05, 0.1, 1), (0.1, 0.1, 0), (0.0, 600.0, 0), (-1.0, 600.0, 0)]
+)
+def test_watches_are_not_noticed_too_often(given: float, settled: float, count: int) -> None:
+    checked, notes = check({"watch-progress-notify-interval": given})
+    assert checked["watch-progress-notify-interval"] == settled
+    text = "adjusting watch progress notify interval to minimum period"
+    assert [(note.level, note.message) for note in notes] == [(logging.WARNING, text)] * count
+
+
 def test_short_raft_timeouts_are_raised() -> None:
     checked, notes = check({"raft-read-timeout": 1.0})
     assert checked["raft-read-timeout"] == 5.0

@@ -9,6 +9,7 @@ def test_exit_codes_are_those_of_etcdctl() -> None:
         "BAD_CONNECTION": 2,
         "INVALID_INPUT": 3,
         "BAD_FEATURE": 4,
+        "INTERRUPTED": 5,
         "BAD_ARGS": 128,
     }
 

@@ -25,7 +25,7 @@ def test_the_usage_of_a_group_lists_its_verbs() -> None:
 
 def test_the_usage_of_the_whole_command_lists_all_verbs() -> None:
     text = render(find(ROOT, []))
-    assert "\tendpoint health  Checks" in text
+    assert "\tendpoint health   Checks" in text
     assert "GLOBAL OPTIONS" not in text
 
 

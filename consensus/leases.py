@@ -1,0 +1,145 @@
+"""The Lease service of one member (etcd v3rpc/lease.go, v3_server.go).
+
+Grants and revocations go through the log. A renewal does not: it is the leader's clock alone that it moves.
+"""
+
+import asyncio
+import math
+from typing import Final
+
+from consensus.env import Lane
+from consensus.lessor import Lessor
+from consensus.options import Options
+from consensus.proposals import Proposals
+from consensus.quota import Quota
+from consensus.replica import Replica
+from consensus.server import Handlers
+from raftgate.api import errors
+from raftgate.api.lease import (
+    LeaseGrantRequest,
+    LeaseGrantResponse,
+    LeaseKeepAliveRequest,
+    LeaseKeepAliveResponse,
+    LeaseLeasesRequest,
+    LeaseLeasesResponse,
+    LeaseRevokeRequest,
+    LeaseRevokeResponse,
+    LeaseStatus,
+    LeaseTimeToLiveRequest,
+    LeaseTimeToLiveResponse,
+)
+from storage import validation
+
+APPLIED_TIMEOUT: Final = 1.0
+"""Seconds that a renewal waits for entries to be applied: etcd v3_server.go, applyTimeout."""
+SORT_AT_ONCE: Final = 5_000
+"""Leases that are sorted on the loop, in a few milliseconds."""
+
+
+class LeaseService:
+    """Answers what concerns leases."""
+
+    def __init__(self, replica: Replica, proposals: Proposals, quota: Quota, lessor: Lessor) -> None:
+        self._replica = replica
+        self._machine = replica.machine
+        self._proposals = proposals
+        self._quota = quota
+        self._lessor = lessor
+        self._least_ttl = least_ttl(replica.options)
+        self.handlers: Handlers = {
+            LeaseGrantRequest: self._grant,
+            LeaseRevokeRequest: self._revoke,
+            LeaseKeepAliveRequest: self._keep_alive,
+            LeaseTimeToLiveRequest: self._time_to_live,
+            LeaseLeasesRequest: self._leases,
+        }
+
+    async def _grant(self, request: LeaseGrantRequest) -> LeaseGrantResponse:
+        """What follows from settings or chance is decided here, so that all members apply the same."""
+        granted = LeaseGrantRequest(max(request.TTL, self._least_ttl), request.ID or self._new_id())
+        if not self._quota.fits(validation.cost(granted)):
+            await self._quota.refuse()
+        return await self._proposals.propose(granted)
+
+    async def _revoke(self, request: LeaseRevokeRequest) -> LeaseRevokeResponse:
+        return await self._proposals.propose(request)
+
+    async def _keep_alive(self, request: LeaseKeepAliveRequest) -> LeaseKeepAliveResponse:
+        """Renews at once what is known here; a lease that is not may have been granted by a leader before."""
+        ttl: int | None = None
+        while ttl is None:
+            await self._lead()
+            if self._lessor.has_stalled() or request.ID not in self._machine.leases:
+                await self._confirm()
+            try:
+                async with asyncio.timeout(self._replica.options.request_timeout):
+                    ttl = await self._lessor.renew(request.ID)
+            except TimeoutError:
+                raise errors.Timeout from None
+        return LeaseKeepAliveResponse(self._replica.header(self._machine.revision), request.ID, ttl)
+
+    async def _time_to_live(self, request: LeaseTimeToLiveRequest) -> LeaseTimeToLiveResponse:
+        await self._lead()
+        await self._replica.reads.barrier()
+        await self._replica.applier.whole.wait()
+        if not self._lessor.promoted.is_set():
+            raise errors.LeaderChanged
+        header = self._replica.header(self._machine.revision)
+        lease = self._machine.leases.get(request.ID)
+        if lease is None:
+            return LeaseTimeToLiveResponse(header, request.ID, -1)
+        left = math.floor(self._lessor.left(request.ID))
+        keys = self._machine.attached(request.ID) if request.keys else ()
+        return LeaseTimeToLiveResponse(header, request.ID, left, lease.ttl, keys)
+
+    async def _leases(self, _request: LeaseLeasesRequest) -> LeaseLeasesResponse:
+        """Local data, as in etcd; who does not count time has the ids' order."""
+        header = self._replica.header(self._machine.revision)
+        found = self._lessor.deadlines() or [(0.0, lease.id) for lease in self._machine.leases]
+        if len(found) <= SORT_AT_ONCE:
+            return LeaseLeasesResponse(header, _in_order(found))
+        return LeaseLeasesResponse(header, await self._replica.env.run_blocking(Lane.READERS, _in_order, found))
+
+    async def _lead(self) -> None:
+        """Waits until this member counts the leases' time.
+
+        Raises: NotLeader, NoLeader.
+        """
+        if self._lessor.promoted.is_set():
+            return
+        node, own = self._replica.node, self._replica.options.member.ID
+        try:
+            async with asyncio.timeout(self._replica.options.request_timeout):
+                while not self._lessor.promoted.is_set():
+                    if node.leader not in (0, own):
+                        raise errors.NotLeader
+                    await self._lessor.promoted.wait()
+        except TimeoutError:
+            raise errors.NoLeader from None
+
+    async def _confirm(self) -> None:
+        """Returns when this member has been confirmed as leader, and has applied all that was committed before.
+
+        Raises: TimeoutWaitAppliedIndex.
+        """
+        try:
+            async with asyncio.timeout(APPLIED_TIMEOUT):
+                await self._replica.reads.barrier()
+        except TimeoutError:
+            raise errors.TimeoutWaitAppliedIndex from None
+
+    def _new_id(self) -> int:
+        """A positive id that no lease has."""
+        while True:
+            lease_id = int.from_bytes(self._replica.env.random_bytes(8), "big") & (1 << 63) - 1
+            if lease_id and lease_id not in self._machine.leases:
+                return lease_id
+
+
+def least_ttl(options: Options) -> int:
+    """Seconds to which a shorter TTL is raised: one and a half election timeouts (etcd server.go, minTTL)."""
+    return math.ceil(3 * options.election_ticks // 2 * options.heartbeat_interval)
+
+
+def _in_order(found: list[tuple[float, int]]) -> tuple[LeaseStatus, ...]:
+    return tuple(LeaseStatus(lease_id) for _, lease_id in sorted(found))
