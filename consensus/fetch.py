@@ -10,6 +10,10 @@ R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 
 
+BREATH = 0.001
+"""Seconds between two pieces: threads get the interpreter at once while the loop waits, and only by force while not."""
+
+
 class Fetch(Protocol[R_co]):
     """A read that memory alone does not answer at once."""
 
@@ -33,7 +37,7 @@ async def fetched(env: Env, whole: asyncio.Event, fetch: Fetch[R]) -> R:
     """
     try:
         for _ in fetch.collect():
-            await asyncio.sleep(0)
+            await asyncio.sleep(BREATH)
             await whole.wait()
         return await env.run_blocking(Lane.READERS, fetch.run)
     finally:

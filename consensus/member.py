@@ -15,6 +15,7 @@ from consensus.apply import Applier
 from consensus.cluster import bootstrap_changes, conf_state
 from consensus.compaction import Compaction
 from consensus.env import Env, Lane
+from consensus.fetch import BREATH
 from consensus.flush import Flush
 from consensus.leases import LeaseService
 from consensus.lessor import Lessor
@@ -166,7 +167,7 @@ class Member:
             await asyncio.sleep(self.options.batch_interval)
             await self.applier.whole.wait()
             while self.machine.settle():
-                await asyncio.sleep(0)
+                await asyncio.sleep(BREATH)
                 await self.applier.whole.wait()
 
     async def _run_quota(self) -> None:

@@ -57,6 +57,8 @@ class LaneThreads:
                 self._loop.call_soon_threadsafe(_fail, future, error)
             else:
                 self._loop.call_soon_threadsafe(_finish, future, result)
+                del result
+            del work, future, function, args  # a large answer is its receiver's alone
 
 
 def _finish(future: "asyncio.Future[T]", result: T) -> None:
