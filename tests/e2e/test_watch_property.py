@@ -46,6 +46,8 @@ class Writer:
     keys: set[str] = field(default_factory=set)
     history: list[Event] = field(default_factory=list)
     compactions: int = 0
+    half: threading.Event = field(default_factory=threading.Event)
+    """Set when half of the writes are done: some watchers begin then, at what is compacted long since."""
 
     def __post_init__(self) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
@@ -58,10 +60,12 @@ class Writer:
         return answer
 
     def run(self, count: int) -> None:
-        for _ in range(count):
+        for number in range(count):
             self.change()
-            if self.random.random() < 0.02 and self.history:
-                revision = max(self.history[-1][0] - self.random.randrange(40), 1)
+            if number == count // 2:
+                self.half.set()
+            if self.random.random() < 0.05 and self.history:
+                revision = max(self.history[-1][0] - self.random.choice((0, 0, 3, 40)), 1)
                 if revision > self.compactions:
                     self.post("/v3/kv/compaction", {"revision": str(revision)})
                     self.compactions = revision
@@ -99,6 +103,7 @@ class Follower(ABC):
     first: int
     last: int
     """Prefixes watched: from `first` up to `last`, that one too."""
+    begin: threading.Event
     seen: list[Event] = field(default_factory=list)
     gaps: list[tuple[int, int]] = field(default_factory=list)
     """Revisions `[from, to)` that it was told it cannot have."""
@@ -116,6 +121,7 @@ class Follower(ABC):
         }
 
     def run(self) -> None:
+        assert self.begin.wait(DEADLINE * 4)
         while not self.is_done:
             self.follow(self.random.choice((1, 3, 10, 50, 1000)))
             self.resumed += 1
@@ -224,9 +230,12 @@ def run_all(port: int, seed: int, writes: int) -> Iterator[Follower]:
     chance = random.Random(seed)
     writer = Writer(port, random.Random(chance.random()))
     followers: list[Follower] = []
+    at_once = threading.Event()
+    at_once.set()
     for number in range(12):
         first, last = sorted(chance.choices(range(PREFIXES), k=2))
-        followers.append(CARRIERS[number % 3](port, random.Random(chance.random()), first, last))
+        begin = writer.half if number >= 9 else at_once
+        followers.append(CARRIERS[number % 3](port, random.Random(chance.random()), first, last, begin))
     threads = [threading.Thread(target=follower.run) for follower in followers]
     threads.append(threading.Thread(target=writer.run, args=(writes,)))
     for thread in threads:
@@ -247,8 +256,9 @@ def port(tmp_path: Path) -> Iterator[int]:
 
 
 def test_watchers_that_drop_and_resume(port: int) -> None:
-    followers = list(run_all(port, seed=1, writes=400))
+    followers = list(run_all(port, seed=1, writes=600))
     assert sum(follower.resumed for follower in followers) > 50
+    assert any(follower.gaps for follower in followers)
 
 
 @pytest.mark.soak
