@@ -37,6 +37,7 @@ class Running:
     ) -> None:
         self._news = threading.Condition()
         self._texts = {"out": b"", "err": b""}
+        self._closed: set[str] = set()
         self.process = subprocess.Popen(
             [*tool, *words],
             stdin=subprocess.PIPE,
@@ -60,11 +61,10 @@ class Running:
         self.process.stdin.flush()
 
     def wait_for(self, claim: Callable[[str], bool], *, stream: str = "out") -> None:
-        """Waits until something holds of what it has written, or until it has ended."""
+        """Waits until something holds of what it has written, or until it will write no more."""
         with self._news:
             done = self._news.wait_for(
-                lambda: claim(self._texts[stream].decode(errors="surrogateescape")) or self.process.poll() is not None,
-                DEADLINE,
+                lambda: claim(self._texts[stream].decode(errors="surrogateescape")) or stream in self._closed, DEADLINE
             )
         if not done:
             text = self.end().out
@@ -98,4 +98,5 @@ class Running:
                 self._texts[name] += piece
                 self._news.notify_all()
         with self._news:
+            self._closed.add(name)
             self._news.notify_all()

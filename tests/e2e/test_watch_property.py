@@ -216,8 +216,10 @@ class EventsFollower(Follower):
             self.seen.append((int(kv["mod_revision"]), block["event"].upper(), decoded(kv["key"])))
             self.next = int(kv["mod_revision"]) + 1
         elif block.get("event") == "compacted":
-            after = self.last_id.partition(".")
-            self.next = int(after[0] or 1) + (0 if after[2] else 1)
+            revision, _, part = self.last_id.partition(".")
+            self.next = int(revision or 1) + (0 if part else 1)
+            if part:  # the rest of that revision is among what it cannot have
+                self.seen = [event for event in self.seen if event[0] < self.next]
             self.compacted(int(json.loads(block["data"])["compact_revision"]))
         self.last_id = block.get("id", self.last_id)
         return block.get("event") != "compacted"
