@@ -123,9 +123,9 @@ class Lessor:
         timer = self._clock.get(lease_id)
         return self._clock.left(timer) if timer is not None else 0.0
 
-    def deadlines(self) -> list[tuple[float, int]]:
-        """Moments at which leases expire, with their ids, if this member counts."""
-        return [(timer.deadline, timer.lease_id) for timer in self._clock.timers()]
+    def timers(self) -> list[Timer]:
+        """The timers of all leases, if this member counts."""
+        return list(self._clock.timers())
 
     async def run(self) -> None:
         """Counts until cancelled."""

@@ -169,7 +169,7 @@ class Machine:
         return self._kv.leases
 
     def attached(self, lease_id: int) -> tuple[bytes, ...]:
-        """The keys attached to a lease, in order."""
+        """The keys attached to a lease, in order; for very many, settle all and take `Leases.pieces`."""
         return tuple(kv.key for kv in self._kv.attached(self._kv.leases.keys(lease_id)))
 
     @property

@@ -170,6 +170,25 @@ async def test_time_to_live(tmp_path: Path) -> None:
         assert (await call(member, LeaseTimeToLiveRequest(7))).TTL == 49
 
 
+async def test_very_many_keys_are_told_as_of_one_moment(tmp_path: Path) -> None:
+    count = 2 * SORT_AT_ONCE + 5
+    async with running(FakeEnv(), tmp_path, OPTIONS) as member:
+        await call(member, LeaseGrantRequest(60, 7))
+        for key in (b"s%d", b"k%d"):
+            await asyncio.gather(*(call(member, PutRequest(key % n, lease=7)) for n in range(count)))
+        await call(member, DeleteRangeRequest(b"s", b"t"))  # in one sweep, and not settled yet
+        assert member.machine.leases.count(7) == 2 * count
+        asking = asyncio.create_task(call(member, LeaseTimeToLiveRequest(7, keys=True)))
+        while member.machine.leases.count(7) > count:  # noqa: ASYNC110 - others have their turns meanwhile
+            await asyncio.sleep(0)
+        revision = member.machine.revision
+        assert not asking.done()
+        await call(member, PutRequest(b"later", lease=7))
+        answer = await asking
+        assert answer.keys == tuple(sorted(b"k%d" % n for n in range(count)))
+        assert answer.header == header(revision)
+
+
 @pytest.mark.parametrize("lease_id", [0, 8, -1])
 async def test_an_unknown_lease_has_minus_one(tmp_path: Path, lease_id: int) -> None:
     async with running(FakeEnv(), tmp_path, OPTIONS) as member:

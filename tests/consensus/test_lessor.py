@@ -142,7 +142,7 @@ async def test_ten_thousand_leases_that_expire_in_one_second_are_gone_a_second_l
             await bench.turn()
         for lease_id in range(n * 10, n * 10 + 10):
             await bench.lessor.renew(lease_id)
-    deadlines = {lease_id: deadline for deadline, lease_id in bench.lessor.deadlines()}
+    deadlines = {timer.lease_id: timer.deadline for timer in bench.lessor.timers()}
     ended: dict[int, float] = {}
     bench.leases.observer, inner = _Ends(bench, ended), bench.lessor
     await bench.run(62)
@@ -150,7 +150,7 @@ async def test_ten_thousand_leases_that_expire_in_one_second_are_gone_a_second_l
     lateness = [ended[lease_id] - deadline for lease_id, deadline in deadlines.items()]
     assert min(lateness) >= -1e-6
     assert max(lateness) <= 1.0
-    assert inner.deadlines() == []
+    assert inner.timers() == []
 
 
 class _Ends:
@@ -351,12 +351,12 @@ async def test_a_note_that_is_not_taken_is_left_out() -> None:
 async def test_only_a_leader_counts() -> None:
     bench = Bench(Lease(7, 5))
     bench.lessor.demote()
-    assert (bench.lessor.deadlines(), bench.lessor.left(7)) == ([], 0)
+    assert (bench.lessor.timers(), bench.lessor.left(7)) == ([], 0)
     bench.leases.grant(LeaseGrantRequest(5, 8))
     await bench.run(10)
     assert bench.proposed == []
     bench.lessor.promote(1.0)
-    assert [lease_id for _, lease_id in sorted(bench.lessor.deadlines())] == [7, 8]
+    assert [timer.lease_id for timer in bench.lessor.timers()] == [7, 8]
     assert bench.lessor.left(7) == bench.lessor.left(8) == 6
 
 
