@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from io import BytesIO
@@ -27,10 +28,13 @@ def main() -> int:
     console = Console(*(stream.buffer if stream else BytesIO() for stream in (sys.stdin, sys.stdout, sys.stderr)))
     words = [to_text(os.fsencode(word)) for word in sys.argv[1:]]
     try:
-        return run(words, os.environ, console)
+        code = run(words, os.environ, console)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails, too
-        return _BROKEN_PIPE
+        code = _BROKEN_PIPE
+    if threading.active_count() > 1:  # a watch beside may be writing: Python aborts if it ends meanwhile
+        os._exit(code)
+    return code
 
 
 def run(
