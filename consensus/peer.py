@@ -1,20 +1,27 @@
 """The peer listener's application: what other members and operators may ask on the peer port."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from raftgate.api.cluster import Member
 
 
 def build_peer_app(
-    cluster_id: int, members: Callable[[], Iterable[Member]], version: Callable[[], dict[str, str]]
+    cluster_id: int,
+    members: Callable[[], Iterable[Member]],
+    version: Callable[[], dict[str, str]],
+    raft: Mapping[str, ASGIApp] | None = None,
 ) -> Starlette:
-    """Serves /version and /members (etcd etcdhttp/peer.go)."""
+    """Serves /version and /members (etcd etcdhttp/peer.go), and under the paths of `raft` what members ask each other.
+
+    Those get the request as it comes, and check by themselves who asks (`consensus.peer_receiver.Admitted`).
+    """
     identity = {"X-Etcd-Cluster-Id": f"{cluster_id:x}"}
 
     async def serve_members(request: Request) -> Response:
@@ -33,6 +40,7 @@ def build_peer_app(
 
     every = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
     routes = [Route("/members", serve_members, methods=every), Route("/version", serve_version, methods=every)]
+    routes += [Route(path, endpoint) for path, endpoint in (raft or {}).items()]
     app = Starlette(routes=routes, exception_handlers={404: not_found})
     app.router.redirect_slashes = False
     return app

@@ -22,7 +22,11 @@ class ProposalDropped(RaftError):
 
 
 class NotLeader(ProposalDropped):
-    """The member does not lead, so that it cannot append."""
+    """The member does not lead and knows nobody who does."""
+
+
+class TransferUnderWay(ProposalDropped):
+    """The leader hands over and takes no proposals meanwhile (Raft thesis 3.10)."""
 
 
 class TooMuchUncommitted(ProposalDropped):

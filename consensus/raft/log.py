@@ -6,13 +6,16 @@
 Invariant: applied <= commit <= last_index, and applied <= stable_index. Nothing at or below `commit` ever changes
 (Raft 5.4, state machine safety). The store may still hold entries above `stable_index`: a conflicting append has made
 them void, and saving its entries overwrites them.
+
+While `snapshot` is set, the log begins behind it: what the store holds belongs to the state that is being replaced, and
+nothing is read of it until the driver has switched.
 """
 
 from collections.abc import Sequence
 
-from consensus.raft.errors import LogCorrupt, Unavailable
-from consensus.raft.log_store import LogStore
-from consensus.raft.types import Entry
+from consensus.raft.errors import Compacted, LogCorrupt, Unavailable
+from consensus.raft.log_store import LogStore, limit_bytes
+from consensus.raft.types import Entry, SnapshotMeta
 
 
 class Log:
@@ -26,6 +29,7 @@ class Log:
         self._store = store
         self.stable_index = store.last_index()
         self._unstable: list[Entry] = []
+        self.snapshot: SnapshotMeta | None = None
         saved = store.initial_state().commit
         if not store.first_index() - 1 <= applied <= self.stable_index:
             raise LogCorrupt(
@@ -36,6 +40,11 @@ class Log:
         self.applied = applied
         # The commit index is saved without a sync, while the state machine may have applied beyond what was saved.
         self.commit = max(saved, applied)
+
+    @property
+    def first_index(self) -> int:
+        """The lowest index whose entry is here."""
+        return self._store.first_index() if self.snapshot is None else self.snapshot.index + 1
 
     @property
     def last_index(self) -> int:
@@ -53,10 +62,16 @@ class Log:
         Raises: Compacted, Unavailable.
         """
         if index <= self.stable_index:
-            return self._store.term(index)
+            return self._store.term(index) if self.snapshot is None else self._snapshot_term(self.snapshot, index)
         if index > self.last_index:
             raise Unavailable(f"index {index} is above the last one, {self.last_index}")
         return self._unstable[index - self.stable_index - 1].term
+
+    @staticmethod
+    def _snapshot_term(snapshot: SnapshotMeta, index: int) -> int:
+        if index < snapshot.index:
+            raise Compacted(f"index {index} is below the first one, {snapshot.index + 1}")
+        return snapshot.term
 
     def matches(self, index: int, term: int) -> bool:
         """Whether this log has an entry of that index and term (Raft 5.3, the consistency check)."""
@@ -65,6 +80,18 @@ class Log:
     def is_up_to_date(self, index: int, term: int) -> bool:
         """Whether a log ending in (index, term) is at least as up to date as this one (Raft 5.4.1)."""
         return (term, index) >= (self.last_term, self.last_index)
+
+    def entries(self, low: int, max_bytes: int) -> list[Entry]:
+        """Entries from `low` on, durable or not: at least one if there are any, else by bytes of data.
+
+        Raises: Compacted.
+        """
+        if low > self.stable_index:
+            return limit_bytes(self._unstable[low - self.stable_index - 1 :], max_bytes)
+        found = self._store.entries(low, self.stable_index + 1, max_bytes)
+        if self._unstable and found[-1].index == self.stable_index:
+            found = limit_bytes(found + self._unstable, max_bytes)
+        return found
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Appends entries that follow the last one: a leader only ever appends (Raft 5.3)."""
@@ -104,14 +131,14 @@ class Log:
             self.stable_index = index - 1
         del self._unstable[index - self.stable_index - 1 :]
 
-    def possible_match(self, index: int, term: int) -> tuple[int, int]:
+    def possible_match(self, index: int, term: int, low: int) -> tuple[int, int]:
         """The highest entry, not above `index`, whose term is not above `term`: its index and term.
 
-        That is the highest point where this log may agree with a leader's that has `term` at `index`, since terms
-        never go down along a log; what is committed agrees in any case. The leader goes back to it at once instead of
-        entry by entry (Raft 5.3, last part).
+        That is the highest point where this log may agree with another one that has `term` at `index`, since terms
+        never go down along a log; up to `low` they agree in any case. A follower tells it to its leader, which looks
+        in its own log in turn: so it goes back to it at once instead of entry by entry (Raft 5.3, last part).
         """
-        low, high = self.commit, min(index, self.last_index)
+        high = min(index, self.last_index)
         while low < high:
             middle = (low + high + 1) // 2
             if self.term(middle) <= term:
@@ -145,20 +172,31 @@ class Log:
         Nothing happens when that entry is no longer here: a conflicting append came while it was being written, and
         what took its place goes out with the next Ready.
         """
-        if self.stable_index < index and self.matches(index, term):
+        if self.snapshot is None and self.stable_index < index and self.matches(index, term):
             del self._unstable[: index - self.stable_index]
             self.stable_index = index
 
+    def restore(self, snapshot: SnapshotMeta) -> None:
+        """Begins anew behind a state that holds more than is known to be committed here (Raft 7)."""
+        self._unstable = []
+        self.snapshot = snapshot
+        self.commit = self.stable_index = snapshot.index
+
+    def restored(self, snapshot: SnapshotMeta) -> None:
+        """Notes that the driver has switched to that state: it is applied, and the store begins behind it."""
+        self.applied = snapshot.index
+        if self.snapshot is snapshot:  # else there is a later one already
+            self.snapshot = None
+
     def has_next_committed(self) -> bool:
         """Whether `next_committed` has entries."""
-        return self.applied < min(self.commit, self.stable_index)
+        return self.snapshot is None and self.applied < min(self.commit, self.stable_index)
 
     def next_committed(self, max_bytes: int) -> list[Entry]:
         """Entries to apply next: committed and durable here, at least one if there are any, else by bytes of data."""
-        high = min(self.commit, self.stable_index) + 1
-        if high <= self.applied + 1:
+        if not self.has_next_committed():
             return []
-        return self._store.entries(self.applied + 1, high, max_bytes)
+        return self._store.entries(self.applied + 1, min(self.commit, self.stable_index) + 1, max_bytes)
 
     def applied_to(self, index: int) -> None:
         """Notes that the state machine has applied the entries up to `index`."""

@@ -56,7 +56,7 @@ def limit_bytes(entries: list[Entry], max_bytes: int) -> list[Entry]:
 
 
 class MemoryLogStore:
-    """A LogStore that forgets with its process; written like the Wal: `save` and `cut`."""
+    """A LogStore that forgets with its process; written like the Wal: `save`, `cut` and `restore`."""
 
     def __init__(
         self,
@@ -118,6 +118,11 @@ class MemoryLogStore:
         position = self._position(index)
         self._snapshot_meta = SnapshotMeta(index, self._entries[position].term, conf_state)
         del self._entries[: position + 1]
+
+    def restore(self, snapshot: SnapshotMeta) -> None:
+        """Begins anew behind a state that has come from elsewhere; the hard state stays."""
+        self._snapshot_meta = snapshot
+        self._entries = []
 
     def _position(self, index: int) -> int:
         position = index - self._snapshot_meta.index - 1

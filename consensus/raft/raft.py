@@ -1,8 +1,7 @@
 """One member's Raft state, and what holds in every role: terms, votes, the election clock, changes of role.
 
 leader.py, candidate.py and follower.py hold what only one role does; this module does not know them, they are handed
-in. Messages that carry entries and heartbeats to other voters arrive with progress.py: until then a leader with peers
-asks for votes and counts acknowledgements, but sends its log to nobody.
+in.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,9 +10,11 @@ from typing import Final, Protocol
 
 from consensus.raft.log import Log
 from consensus.raft.log_store import LogStore
+from consensus.raft.progress import Progress
 from consensus.raft.read_index import ReadIndex
 from consensus.raft.types import (
     NONE,
+    TRANSFER,
     ConfState,
     Entry,
     EntryType,
@@ -22,21 +23,28 @@ from consensus.raft.types import (
     MessageType,
     ReadState,
     Role,
+    SnapshotMeta,
     SoftState,
 )
 
 MAX_UNCOMMITTED_BYTES: Final = 64 << 20
 MAX_COMMITTED_BYTES: Final = 4 << 20
+MAX_INFLIGHT: Final = 256
+MAX_MESSAGE_BYTES: Final = 1 << 20
 
-_FROM_LEADERS: Final = (MessageType.APP, MessageType.HEARTBEAT)
+FROM_LEADERS: Final = frozenset({MessageType.APP, MessageType.HEARTBEAT, MessageType.SNAP, MessageType.TIMEOUT_NOW})
 """Only the leader of a term sends these."""
+_VOTES: Final = frozenset({MessageType.VOTE, MessageType.PRE_VOTE})
+_WITHOUT_TERM: Final = frozenset({MessageType.PROP, MessageType.READ_INDEX})
+"""Whoever leads may take these; a forwarding member that is a term behind or ahead does no harm."""
 _ANSWERS: Final = {
     MessageType.APP: MessageType.APP_RESP,
     MessageType.HEARTBEAT: MessageType.APP_RESP,
+    MessageType.SNAP: MessageType.APP_RESP,
     MessageType.VOTE: MessageType.VOTE_RESP,
+    MessageType.PRE_VOTE: MessageType.PRE_VOTE_RESP,
 }
 """What refuses a request of an old term."""
-
 
 _NOBODY: Final = ConfState()
 
@@ -63,6 +71,14 @@ class Config:
     """Above this sum of data not yet applied a leader drops proposals; one alone is always taken."""
     max_committed_bytes: int = MAX_COMMITTED_BYTES
     """Bound of the data in one Ready's committed entries; a larger entry comes alone."""
+    pre_vote: bool = True
+    """Ask whether an election could be won before opening one, so that whoever comes back deposes nobody."""
+    check_quorum: bool = True
+    """A leader not heard by a quorum within an election timeout steps down; votes are refused while one is heard."""
+    max_inflight: int = MAX_INFLIGHT
+    """Messages with entries sent to one member and not yet acknowledged."""
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    """Bound of the data in one message; a larger entry goes alone."""
     trace: Callable[[str], None] = _silent
     """Takes a line for each turn of events; never a proposal's content."""
 
@@ -78,7 +94,7 @@ class Behaviour(Protocol):
     """What is particular to a role; leader.py, candidate.py and follower.py are each one."""
 
     def step(self, raft: "Raft", message: Message, /) -> None:
-        """Takes a message of the current term other than a request for a vote."""
+        """Takes a message of the current term, or of none, other than a request for a vote."""
         ...
 
     def tick(self, raft: "Raft", /) -> None:
@@ -95,7 +111,7 @@ class Raft:
         Raises: LogCorrupt.
         """
         saved = store.initial_state()
-        self._config = config
+        self.config = config
         self._roles = roles
         self.id = config.id
         self.trace = config.trace
@@ -104,7 +120,7 @@ class Raft:
         self.vote = saved.vote
         self.role = Role.FOLLOWER
         self.leader = NONE
-        self.conf = config.conf_state
+        self.conf = self.applied_conf = config.conf_state
         # What is waiting for the next Ready.
         self.messages: list[Message] = []
         self.messages_after_append: list[Message] = []
@@ -112,8 +128,12 @@ class Raft:
         # What lasts a term at most; see _reset.
         self.election_elapsed = 0
         self.election_timeout = 0
+        self.heartbeat_elapsed = 0
+        self.forwards: list[Entry] = []
         self.votes: dict[int, bool] = {}
-        self.acked: dict[int, int] = {}
+        self.progress: dict[int, Progress] = {}
+        self.transferee = NONE
+        self.is_called = False
         self.reads = ReadIndex()
         self.uncommitted_bytes = 0
         self.pending_conf_index = 0
@@ -139,13 +159,16 @@ class Raft:
 
         Raises: LogCorrupt.
         """
-        if message.term > self.term:
-            self.trace(f"{message.type.name} of {message.sender:x} raises the term from {self.term} to {message.term}")
-            self.become_follower(message.term, message.sender if message.type in _FROM_LEADERS else NONE)
+        if message.type in _WITHOUT_TERM:
+            pass
+        elif message.term > self.term:
+            if message.type in _VOTES and self._keeps_its_leader(message):
+                return
+            self._meet_later_term(message)
         elif message.term < self.term:
             self._refuse_stale(message)
             return
-        if message.type is MessageType.VOTE:
+        if message.type in _VOTES:
             self._answer_vote(message)
         else:
             self._roles[self.role].step(self, message)
@@ -159,6 +182,27 @@ class Raft:
         self.election_elapsed += 1
         return self.is_voter and self.election_elapsed >= self.election_timeout
 
+    def _keeps_its_leader(self, message: Message) -> bool:
+        """Whether a request for a vote is not even looked at, because a leader is heard (Raft 6, thesis 4.2.3).
+
+        A leader hears itself for as long as a quorum hears it. One that hands over has asked for the request.
+        """
+        is_heard = self.leader != NONE and self.election_elapsed < self.config.election_ticks
+        if not (self.config.check_quorum and is_heard) or message.context == TRANSFER:
+            return False
+        self.trace(
+            f"ignores {message.type.name} of {message.sender:x} at term {message.term}: it hears {self.leader:x}"
+        )
+        return True
+
+    def _meet_later_term(self, message: Message) -> None:
+        """Takes a later term over (Raft 5.1), unless nobody has opened it yet (Raft thesis 9.6)."""
+        is_asked = message.type is MessageType.PRE_VOTE
+        is_granted = message.type is MessageType.PRE_VOTE_RESP and not message.reject
+        if not is_asked and not is_granted:
+            self.trace(f"{message.type.name} of {message.sender:x} raises the term from {self.term} to {message.term}")
+            self.become_follower(message.term, message.sender if message.type in FROM_LEADERS else NONE)
+
     def _refuse_stale(self, message: Message) -> None:
         """Tells the sender of an older term of the present one, so that it steps down (Raft 5.1)."""
         self.trace(f"{message.type.name} of {message.sender:x} is of the old term {message.term}, now {self.term}")
@@ -171,19 +215,23 @@ class Raft:
 
         A learner votes too when asked: it may have been promoted and not know yet (etcd-io/raft raft.go, Step).
         """
+        is_pre_vote = message.type is MessageType.PRE_VOTE
         # Whoever follows a leader of this term refuses: the term needs no second one.
         is_free = self.vote == message.sender or (self.vote == NONE and self.leader == NONE)
+        is_free = is_free or (is_pre_vote and message.term > self.term)  # that binds nobody
         granted = is_free and self.log.is_up_to_date(message.index, message.log_term)
         self.trace(
-            f"{'votes for' if granted else 'refuses its vote to'} {message.sender:x} at term {self.term} with log "
+            f"{'votes for' if granted else 'refuses its vote to'} {message.sender:x} at term {message.term} with log "
             f"{message.log_term}/{message.index}; own log {self.log.last_term}/{self.log.last_index}, "
             f"vote {self.vote:x}, leader {self.leader:x}"
         )
-        if granted:
+        if granted and not is_pre_vote:
             self.vote = message.sender
             self.election_elapsed = 0
-        kind = MessageType.VOTE_RESP
-        self.promise(Message(type=kind, to=message.sender, sender=self.id, term=self.term, reject=not granted))
+        kind = _ANSWERS[message.type]
+        # A grant is of the term that was asked about, or the candidate would take it for an old one.
+        term = message.term if granted else self.term
+        self.promise(Message(type=kind, to=message.sender, sender=self.id, term=term, reject=not granted))
 
     # Output
 
@@ -199,9 +247,15 @@ class Raft:
         term = self.term
         self.log.append([Entry(term, index, kind, item) for index, item in enumerate(data, self.log.last_index + 1)])
 
+    def restored(self, snapshot: SnapshotMeta) -> None:
+        """Notes that the state machine and the log are now those of a snapshot; its members count from now on."""
+        self.log.restored(snapshot)
+        self.conf = self.applied_conf = snapshot.conf_state
+
     def applied_to(self, index: int, size: int) -> None:
         """Notes that the state machine has applied the entries up to `index`; `size`: the sum of their data."""
         self.log.applied_to(index)
+        self.applied_conf = self.conf
         # Entries of earlier terms were never counted, hence the bound.
         self.uncommitted_bytes = max(0, self.uncommitted_bytes - size)
 
@@ -213,6 +267,12 @@ class Raft:
         self.role = Role.FOLLOWER
         self.leader = leader
         self.trace(f"follows {leader:x} at term {term}" if leader else f"is a follower without a leader at term {term}")
+
+    def become_pre_candidate(self) -> None:
+        """Asks whether it could win; term and vote stay as they are (Raft thesis 9.6)."""
+        self._reset(self.term)
+        self.role = Role.PRE_CANDIDATE
+        self.trace(f"is a pre-candidate at term {self.term}")
 
     def become_candidate(self) -> None:
         """Opens the next term and votes for itself in it (Raft 5.2)."""
@@ -243,10 +303,14 @@ class Raft:
         self.leader = NONE
         self.election_elapsed = 0
         # Random, so that votes are rarely split, and anew each time, so that a split does not repeat (Raft 5.2).
-        ticks = self._config.election_ticks
-        self.election_timeout = ticks + int(self._config.random() * ticks)
+        ticks = self.config.election_ticks
+        self.election_timeout = ticks + int(self.config.random() * ticks)
+        self.heartbeat_elapsed = 0
+        self.forwards = []
         self.votes = {}
-        self.acked = {}
+        self.progress = {}
+        self.transferee = NONE
+        self.is_called = False
         self.reads = ReadIndex()
         self.uncommitted_bytes = 0
         self.pending_conf_index = 0

@@ -3,7 +3,8 @@
 The driver's loop, the same for one member and for many:
 
     ready = node.ready()
-    start to persist ready.hard_state and ready.entries, with a sync if ready.must_sync
+    switch to the store and begin the log anew, if there is a ready.snapshot
+    start to persist ready.hard_state and ready.entries in one, with a sync if ready.must_sync
     send ready.messages; tell of ready.soft_state and ready.read_states
     apply ready.committed_entries, changes of membership through apply_conf_change()
     wait until the persisting is done; send ready.messages_after_append
@@ -11,16 +12,23 @@ The driver's loop, the same for one member and for many:
 
 Inputs may come between ready() and advance(); what they cause is in the next Ready. This member's own vote and its
 own acknowledgement are given in advance(), when they are durable: only then can they make a quorum (Raft 5.2, 5.3).
+
+A SNAP among the messages names a state only: the driver streams a store that holds at least that, sends the message
+with what the store really holds, and says with report_snapshot() how it went. The receiving driver steps the message
+when the store is durable; whether it is wanted still, Ready.snapshot tells. Contexts of reads must never be used
+twice, also not after a restart: a late answer would serve the wrong read.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from consensus.raft import candidate, confchange, follower, leader
-from consensus.raft.errors import LogCorrupt, NotLeader, OutOfTurn
+from consensus.raft import candidate, confchange, follower, leader, replication
+from consensus.raft.errors import LogCorrupt, OutOfTurn
 from consensus.raft.log_store import LogStore
+from consensus.raft.progress import ProgressView
 from consensus.raft.raft import Behaviour, Config, Raft
+from consensus.raft.read_index import Read
 from consensus.raft.types import (
     NONE,
     ConfChange,
@@ -29,15 +37,25 @@ from consensus.raft.types import (
     EntryType,
     Message,
     MessageType,
+    ProgressStatus,
     Ready,
     Role,
 )
 
 __all__ = ["Config", "RawNode", "Status"]
 
-_ROLES: Final[dict[Role, Behaviour]] = {Role.FOLLOWER: follower, Role.CANDIDATE: candidate, Role.LEADER: leader}
+_ROLES: Final[dict[Role, Behaviour]] = {
+    Role.FOLLOWER: follower,
+    Role.PRE_CANDIDATE: candidate,
+    Role.CANDIDATE: candidate,
+    Role.LEADER: leader,
+}
 
-_ANSWERS: Final = (MessageType.APP_RESP, MessageType.VOTE_RESP, MessageType.HEARTBEAT_RESP)
+_ANSWERS: Final = frozenset(
+    {MessageType.APP_RESP, MessageType.VOTE_RESP, MessageType.PRE_VOTE_RESP, MessageType.HEARTBEAT_RESP}
+)
+
+_NO_PROGRESS: Final[Mapping[int, ProgressStatus]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +69,10 @@ class Status:
     commit: int
     applied: int
     last_index: int
+    transferee: int = NONE
+    """The member to which this leader is handing over."""
+    progress: Mapping[int, ProgressStatus] = field(default_factory=dict)
+    """On a leader: each member's log, its own among them, as of when it is looked at."""
 
 
 class RawNode:
@@ -105,20 +127,27 @@ class RawNode:
         raft.step(message)
 
     def propose(self, data: Sequence[bytes]) -> None:
-        """Appends one entry for each of `data`, all of them or none.
+        """Appends one entry for each of `data`, all of them or none; a follower passes them on to its leader.
 
-        Raises: NotLeader, TooMuchUncommitted.
+        Passed on they may get lost or be refused without a word.
+        Raises: NotLeader, TransferUnderWay, TooMuchUncommitted.
         """
-        self._check_leader()
-        leader.propose(self._raft, data, self._config.max_uncommitted_bytes)
+        raft = self._raft
+        if raft.role is Role.LEADER:
+            leader.propose(raft, data)
+        else:
+            follower.forward(raft, [Entry(0, 0, EntryType.NORMAL, item) for item in data])
 
     def propose_conf_change(self, change: ConfChange) -> None:
-        """Appends a membership change; its entry's data is confchange.encode(change).
+        """Appends a membership change, or passes it on; its entry's data is confchange.encode(change).
 
-        Raises: NotLeader, ConfChangePending, ConfChangeRefused.
+        Raises: NotLeader, TransferUnderWay, ConfChangePending, ConfChangeRefused.
         """
-        self._check_leader()
-        leader.propose_conf_change(self._raft, change)
+        raft = self._raft
+        if raft.role is Role.LEADER:
+            leader.propose_conf_change(raft, change)
+        else:
+            follower.forward(raft, [Entry(0, 0, EntryType.CONF_CHANGE, confchange.encode(change))])
 
     def apply_conf_change(self, change: ConfChange) -> ConfState:
         """Makes a committed membership change count, and returns who takes part from now on.
@@ -133,16 +162,42 @@ class RawNode:
         return raft.conf
 
     def read_index(self, context: bytes) -> bool:
-        """Asks for an index that is safe to read at; it comes as a ReadState with the same context.
+        """Asks for an index that is safe to read at, or lets the leader ask; it comes as a ReadState with this context.
 
-        Returns False when this member does not lead: the question is not kept, ask again later. A question is
-        forgotten when leadership is lost.
+        Returns False when no leader is known: the question is not kept, ask again later. A question is forgotten when
+        leadership is lost, and may get lost on its way to the leader.
         """
-        if self._raft.role is not Role.LEADER:
-            self._raft.trace("drops a read index: it does not lead")
-            return False
-        leader.read_index(self._raft, context)
+        raft = self._raft
+        if raft.role is not Role.LEADER:
+            return follower.read_index(raft, context)
+        leader.read_index(raft, Read(raft.id, context))
         return True
+
+    def transfer_leader(self, transferee: int) -> None:
+        """Hands leadership over to a voter, or asks the leader to; given up after one election timeout."""
+        if self._raft.role is Role.LEADER:
+            leader.transfer_leader(self._raft, transferee)
+        else:
+            follower.transfer_leader(self._raft, transferee)
+
+    def report_unreachable(self, member: int) -> None:
+        """Takes note that a message to a member was lost: its log is probed again before more is sent ahead."""
+        if member in self._raft.progress:
+            self._raft.progress[member].unreachable()
+
+    def report_snapshot(self, member: int, *, ok: bool) -> None:
+        """Takes note that the store for a member was delivered, or was not: sending goes on."""
+        if member in self._raft.progress:
+            self._raft.progress[member].snapshot_sent(ok=ok)
+
+    def take_messages(self) -> list[Message]:
+        """The messages that may leave at once, also while a Ready is outstanding; they are in no Ready then.
+
+        So heartbeats and the answers to them go on while a disk is slow.
+        """
+        self._flush()
+        messages, self._raft.messages = self._raft.messages, []
+        return messages
 
     def has_ready(self) -> bool:
         """Whether ready() would hold anything; never while a Ready is outstanding."""
@@ -152,7 +207,9 @@ class RawNode:
         return (
             raft.log.has_unstable()
             or raft.log.has_next_committed()
-            or bool(raft.messages or raft.messages_after_append or raft.read_states)
+            or raft.log.snapshot is not None
+            or bool(raft.messages or raft.messages_after_append or raft.read_states or raft.forwards)
+            or replication.is_due(raft)
             or raft.soft_state() != self._soft_state
             or raft.hard_state() != self._hard_state
         )
@@ -164,6 +221,7 @@ class RawNode:
         """
         if self._outstanding is not None:
             raise OutOfTurn("a Ready is outstanding: advance first")
+        self._flush()
         raft = self._raft
         soft_state, hard_state = raft.soft_state(), raft.hard_state()
         entries = raft.log.unstable_entries()
@@ -179,7 +237,8 @@ class RawNode:
             messages=raft.messages,
             messages_after_append=[message for message in raft.messages_after_append if message.to != raft.id],
             read_states=raft.read_states,
-            must_sync=promised or bool(entries),
+            must_sync=promised or bool(entries) or raft.log.snapshot is not None,
+            snapshot=raft.log.snapshot,
         )
         raft.messages, raft.messages_after_append, raft.read_states = [], [], []
         self._soft_state, self._hard_state = soft_state, hard_state
@@ -195,6 +254,8 @@ class RawNode:
             raise OutOfTurn("this Ready is not the outstanding one")
         self._outstanding = None
         raft = self._raft
+        if ready.snapshot is not None:
+            raft.restored(ready.snapshot)
         if ready.entries:
             raft.log.stable_to(ready.entries[-1].index, ready.entries[-1].term)
         if ready.committed_entries:
@@ -203,23 +264,36 @@ class RawNode:
         own, self._own = self._own, []
         for message in own:
             raft.step(message)
+        candidate.retry(raft)
 
     def status(self) -> Status:
         """The member at a glance."""
         raft = self._raft
         log = raft.log
-        return Status(raft.id, raft.term, raft.leader, raft.role, log.commit, log.applied, log.last_index)
+        progress = ProgressView(raft.progress) if raft.progress else _NO_PROGRESS
+        return Status(
+            id=raft.id,
+            term=raft.term,
+            leader=raft.leader,
+            role=raft.role,
+            commit=log.commit,
+            applied=log.applied,
+            last_index=log.last_index,
+            transferee=raft.transferee,
+            progress=progress,
+        )
+
+    def _flush(self) -> None:
+        if self._raft.role is Role.LEADER:
+            replication.flush(self._raft)
+        elif self._raft.forwards:
+            follower.flush(self._raft)
 
     def _own_acknowledgement(self, last: Entry) -> Message:
         """What this leader will say of its own log, as a follower would of an append."""
         raft = self._raft
         kind = MessageType.APP_RESP
         return Message(type=kind, to=raft.id, sender=raft.id, term=raft.term, index=last.index)
-
-    def _check_leader(self) -> None:
-        raft = self._raft
-        if raft.role is not Role.LEADER:
-            raise NotLeader(f"{raft.id:x} is a {raft.role} at term {raft.term}, the leader is {raft.leader:x}")
 
 
 def _ids(members: Sequence[int]) -> str:

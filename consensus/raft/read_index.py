@@ -6,15 +6,22 @@ to an earlier question proves nothing about the time of a later read. No clock t
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from consensus.raft import quorum
-from consensus.raft.types import ReadState
+
+
+class Read(NamedTuple):
+    """A read that waits: the member that asks, and its name there."""
+
+    member: int
+    context: bytes
 
 
 @dataclass(slots=True)
 class _Round:
     index: int
-    contexts: list[bytes]
+    reads: list[Read]
     acks: set[int] = field(default_factory=set)
 
 
@@ -22,33 +29,36 @@ class ReadIndex:
     """A leader's pending reads: those that wait for a round, and the round under way."""
 
     def __init__(self) -> None:
-        self._waiting: list[bytes] = []
+        self._waiting: list[Read] = []
         self._round: _Round | None = None
         self._number = 0
 
-    def add(self, context: bytes) -> None:
+    @property
+    def context(self) -> bytes:
+        """The name of the round under way, in the leader's term; empty when there is none."""
+        return b"%d" % self._number if self._round is not None else b""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether reads wait and no round is under way."""
+        return self._round is None and bool(self._waiting)
+
+    def add(self, read: Read) -> None:
         """Lets a read wait for the next round."""
-        self._waiting.append(context)
+        self._waiting.append(read)
 
-    def start(self, index: int) -> int:
-        """Begins a round with all that wait, unless one is under way; `index`: the commit index now.
+    def start(self, index: int) -> None:
+        """Begins a round, which is due, with all that wait; `index`: the commit index now."""
+        self._round = _Round(index, self._waiting)
+        self._waiting = []
+        self._number += 1
 
-        Returns the number of the round under way, 0 when no read waits.
-        """
-        if self._round is None:
-            if not self._waiting:
-                return 0
-            self._round = _Round(index, self._waiting)
-            self._waiting = []
-            self._number += 1
-        return self._number
-
-    def ack(self, number: int, member: int, voters: Collection[int]) -> list[ReadState]:
-        """Counts a member's answer to a round; with a quorum the round ends and its reads are returned."""
-        if self._round is None or number != self._number:
-            return []  # a late answer, to a round that is over
+    def ack(self, context: bytes, member: int, voters: Collection[int]) -> tuple[int, list[Read]]:
+        """Counts a member's answer to a round; with a quorum the round ends: its index, and the reads it was for."""
+        if self._round is None or context != self.context:
+            return 0, []  # a late answer, to a round that is over
         self._round.acks.add(member)
         if not quorum.has_quorum(voters, self._round.acks):
-            return []
+            return 0, []
         ended, self._round = self._round, None
-        return [ReadState(ended.index, context) for context in ended.contexts]
+        return ended.index, ended.reads

@@ -10,7 +10,18 @@ from consensus.raft import confchange
 from consensus.raft.errors import RaftError
 from consensus.raft.log_store import MemoryLogStore
 from consensus.raft.rawnode import Config
-from consensus.raft.types import ConfChange, ConfChangeType, ConfState, Entry, HardState, Message, MessageType, Ready
+from consensus.raft.types import (
+    ConfChange,
+    ConfChangeType,
+    ConfState,
+    Entry,
+    EntryType,
+    HardState,
+    Message,
+    MessageType,
+    Ready,
+    SnapshotMeta,
+)
 from tests.consensus.raft.members import Member, entries_of
 
 Words = Sequence[str]
@@ -27,7 +38,10 @@ class Interaction:
         self._lines: list[str] = []
 
     def run(self, command: str) -> list[str]:
-        """What a command prints."""
+        """What a command prints; nothing for `quiet COMMAND`, which sets the scene."""
+        if command.startswith("quiet "):
+            self.run(command.removeprefix("quiet "))
+            return ["ok"]
         self._lines = []
         verb, *words = command.split()
         method: Callable[[Words], None] = getattr(self, "_do_" + verb.replace("-", "_"))
@@ -40,7 +54,9 @@ class Interaction:
     # Setting the scene
 
     def _do_add(self, words: Words) -> None:
-        """add ID [voters=1,2] [learners=3] [terms=1,1,2] [vote=2] [commit=2] [applied=1] [random=0.5]."""
+        """add ID [voters=1,2] [learners=3] [terms=1,1,2] [vote=2] [commit=2] [applied=1] [random=0.5] [pre_vote=1]
+        [check_quorum=1] [max_inflight=2] [max_message_bytes=9].
+        """
         number, options = int(words[0]), _options(words[1:])
         terms = _numbers(options.get("terms", ""))
         random = float(options.get("random", "0.5"))
@@ -51,6 +67,10 @@ class Interaction:
             conf_state=ConfState(_numbers(options.get("voters", "")), _numbers(options.get("learners", ""))),
             max_uncommitted_bytes=int(options.get("max_uncommitted_bytes", "1000")),
             max_committed_bytes=int(options.get("max_committed_bytes", "1000")),
+            pre_vote="pre_vote" in options,
+            check_quorum="check_quorum" in options,
+            max_inflight=int(options.get("max_inflight", "256")),
+            max_message_bytes=int(options.get("max_message_bytes", "1000")),
             trace=lambda line: self._lines.append(f"[{number}] {line}"),
         )
         hard_state = HardState(
@@ -70,11 +90,11 @@ class Interaction:
         """crash ID [applied=N]: only what was persisted is left, and the state machine as of N, its last by default."""
         number = int(words[0])
         gone, config = self._members[number], self._configs[number]
-        last = gone.applied[-1].index if gone.applied else config.applied
+        last = max(gone.applied[-1].index if gone.applied else config.applied, gone.store.first_index() - 1)
         applied = int(_options(words[1:]).get("applied", last))
-        conf = config.conf_state
+        conf = gone.store.snapshot_meta().conf_state if gone.store.snapshot_meta().index else config.conf_state
         for entry in gone.applied:
-            if entry.type is entry.type.CONF_CHANGE and entry.index <= applied:
+            if entry.type is entry.type.CONF_CHANGE and gone.store.first_index() <= entry.index <= applied:
                 conf = confchange.apply(conf, confchange.decode(entry.data))
         restarted = replace(config, applied=applied, conf_state=conf)
         self._taken.pop(number, None)
@@ -106,9 +126,12 @@ class Interaction:
         self._members[int(words[0])].node.read_index(words[1].encode())
 
     def _do_step(self, words: Words) -> None:
-        """step ID TYPE sender=2 term=2 [index=3] [log_term=1] [terms=2,2] [commit=3] [reject=1] [context=x]."""
+        """step ID TYPE sender=2 term=2 [index=3] [log_term=1] [terms=2,2] [commit=3] [reject=1] [context=x] [prop=x]
+        [snapshot=TERM/INDEX].
+        """
         options = _options(words[2:])
         index = int(options.get("index", "0"))
+        entries = tuple(Entry(0, 0, EntryType.NORMAL, word.encode()) for word in options.get("prop", "").split())
         message = Message(
             type=MessageType[words[1]],
             to=int(words[0]),
@@ -116,19 +139,44 @@ class Interaction:
             term=int(options["term"]),
             index=index,
             log_term=int(options.get("log_term", "0")),
-            entries=tuple(entries_of(_numbers(options.get("terms", "")), index + 1)),
+            entries=entries or tuple(entries_of(_numbers(options.get("terms", "")), index + 1)),
             commit=int(options.get("commit", "0")),
             reject="reject" in options,
             context=options.get("context", "").encode(),
+            snapshot=self._snapshot_of(words[0], options["snapshot"]) if "snapshot" in options else None,
         )
         self._members[message.to].node.step(message)
 
+    def _do_transfer_leader(self, words: Words) -> None:
+        """transfer-leader ID TRANSFEREE."""
+        self._members[int(words[0])].node.transfer_leader(int(words[1]))
+
+    def _do_unreachable(self, words: Words) -> None:
+        """unreachable ID MEMBER: a message of ID to MEMBER was lost, and it knows."""
+        self._members[int(words[0])].node.report_unreachable(int(words[1]))
+
+    def _do_report_snapshot(self, words: Words) -> None:
+        """report-snapshot ID MEMBER ok|lost."""
+        self._members[int(words[0])].node.report_snapshot(int(words[1]), ok=words[2] == "ok")
+
+    def _do_cut(self, words: Words) -> None:
+        """cut ID INDEX: the log, behind a state of the machine that is durable."""
+        subject = self._members[int(words[0])]
+        subject.store.cut(int(words[1]), subject.conf)
+
     # Output
+
+    def _do_send(self, words: Words) -> None:
+        """send ID: what may leave at once, though a Ready is outstanding."""
+        messages = self._members[int(words[0])].node.take_messages()
+        self._lines += [f"  send {_message(message)}" for message in messages]
+        self._pool += messages
 
     def _do_take(self, words: Words) -> None:
         """take ID: takes a Ready and leaves it outstanding, not persisted."""
         number = int(words[0])
         ready = self._taken[number] = self._members[number].node.ready()
+        self._pool += ready.messages
         self._print_ready(number, ready)
 
     def _do_advance(self, words: Words) -> None:
@@ -177,21 +225,34 @@ class Interaction:
             f"commit={status.commit} applied={status.applied} last={status.last_index}"
         )
 
+    def _do_progress(self, words: Words) -> None:
+        """progress ID: the members as their leader sees them."""
+        for number, progress in self._members[int(words[0])].node.status().progress.items():
+            active = "active" if progress.recent_active else "silent"
+            self._lines.append(f"{number}: {progress.state} match={progress.match} next={progress.next} {active}")
+
     def _do_log(self, words: Words) -> None:
         """log ID: the durable log."""
         store = self._members[int(words[0])].store
-        entries = store.entries(store.first_index(), store.last_index() + 1, 1 << 20) if store.last_index() else []
+        first, last = store.first_index(), store.last_index()
+        entries = store.entries(first, last + 1, 1 << 20) if first <= last else []
+        if first > 1:
+            self._lines.append(f"{store.term(first - 1)}/{first - 1} is cut")
         self._lines += [_entry(entry) for entry in entries]
 
     def _do_applied(self, words: Words) -> None:
         """applied ID: what the state machine has taken since its start."""
         self._lines += [_entry(entry) for entry in self._members[int(words[0])].applied]
 
+    def _snapshot_of(self, number: str, text: str) -> SnapshotMeta:
+        term, index = text.split("/")
+        return SnapshotMeta(int(index), int(term), self._configs[int(number)].conf_state)
+
     def _finish(self, number: int, ready: Ready) -> None:
         subject = self._members[number]
         subject.persist(ready)
         subject.apply(ready)
-        self._pool += ready.messages + ready.messages_after_append
+        self._pool += ready.messages_after_append
         subject.node.advance(ready)
 
     def _drain(self, number: int) -> list[Message]:
@@ -206,6 +267,8 @@ class Interaction:
         if ready.hard_state is not None:
             hard = ready.hard_state
             lines.append(f"save term={hard.term} vote={hard.vote} commit={hard.commit}")
+        if ready.snapshot is not None:
+            lines.append(f"restore {_snapshot(ready.snapshot)}")
         lines += [f"save {_entry(entry)}" for entry in ready.entries]
         lines += [f"apply {_entry(entry)}" for entry in ready.committed_entries]
         lines += [f"read {state.context.decode()} at {state.index}" for state in ready.read_states]
@@ -230,16 +293,28 @@ def _entry(entry: Entry) -> str:
     return f'{entry.term}/{entry.index} "{entry.data.decode()}"'
 
 
+def _snapshot(meta: SnapshotMeta) -> str:
+    return f"{meta.term}/{meta.index} voters={meta.conf_state.voters} learners={meta.conf_state.learners}"
+
+
 def _message(message: Message) -> str:
     text = f"{message.sender}->{message.to} {message.type.name} term={message.term}"
-    if message.type in (MessageType.APP, MessageType.VOTE):
+    if message.type in (MessageType.APP, MessageType.VOTE, MessageType.PRE_VOTE):
         text += f" log={message.log_term}/{message.index}"
-    if message.type is MessageType.APP_RESP and not message.reject:
+    if message.type in (MessageType.APP_RESP, MessageType.READ_INDEX_RESP) and not message.reject:
         text += f" index={message.index}"
+    if message.type is MessageType.TRANSFER_LEADER:
+        text += f" to={message.index}"
+    if message.commit:
+        text += f" commit={message.commit}"
     if message.reject:
         text += " rejected"
         if message.reject_hint:
             text += f" {message.index}, hint {message.log_term}/{message.reject_hint}"
     if message.context:
         text += f" context={message.context.decode()}"
+    if message.snapshot is not None:
+        text += f" snapshot {_snapshot(message.snapshot)}"
+    if message.entries:
+        text += f" [{', '.join(map(_entry, message.entries))}]"
     return text

@@ -45,6 +45,9 @@ class Member:
         self.reads: list[ReadState] = []
 
     def persist(self, ready: Ready) -> None:
+        if ready.snapshot is not None:
+            self.store.restore(ready.snapshot)
+            self.conf = ready.snapshot.conf_state
         self.store.save(ready.hard_state, ready.entries, ready.must_sync)
 
     def apply(self, ready: Ready) -> None:
@@ -74,13 +77,15 @@ class Member:
 def member(
     voters: Sequence[int] = (1,), terms: Sequence[int] = (), hard_state: HardState | None = None, **options: Any
 ) -> Member:  # Any: fields of Config
-    """Member 1 that finds entries of `terms` in its log."""
+    """Member 1 that finds entries of `terms` in its log; elections as in the paper unless options say more."""
     if hard_state is None:
         hard_state = HardState(term=terms[-1] if terms else 0)
     config: dict[str, Any] = {
         "id": 1,
-        "conf_state": ConfState(tuple(voters)),
+        "conf_state": ConfState(tuple(voters), tuple(options.pop("learners", ()))),
         "random": half,
+        "pre_vote": False,
+        "check_quorum": False,
         **options,
     }  # Any: as above
     return Member(Config(**config), MemoryLogStore(hard_state, entries_of(terms)))
@@ -104,6 +109,19 @@ def answer(request: Message, *, reject: bool = False) -> Message:
 def acknowledge(sender: int, term: int, index: int, to: int = 1) -> Message:
     """A follower's word that its log is durable up to `index`."""
     return Message(type=MessageType.APP_RESP, to=to, sender=sender, term=term, index=index)
+
+
+def refuse(sender: int, term: int, index: int, log_term: int, hint: int) -> Message:
+    """A follower's word that it has no such entry at `index`, and where the logs may agree."""
+    kind = MessageType.APP_RESP
+    return Message(
+        type=kind, to=1, sender=sender, term=term, index=index, log_term=log_term, reject=True, reject_hint=hint
+    )
+
+
+def beat(sender: int, term: int, context: bytes = b"") -> Message:
+    """A follower's answer to a heartbeat of leader 1."""
+    return Message(type=MessageType.HEARTBEAT_RESP, to=1, sender=sender, term=term, context=context)
 
 
 def append(term: int, index: int, log_term: int, terms: Iterable[int] = (), commit: int = 0) -> Message:

@@ -3,7 +3,7 @@ from random import Random
 import pytest
 
 from consensus.raft.rawnode import Config
-from consensus.raft.types import ConfChange, ConfChangeType, ConfState, Message, MessageType, Role
+from consensus.raft.types import TRANSFER, ConfChange, ConfChangeType, ConfState, Message, MessageType, Role
 from tests.consensus.raft.members import Member, answer, append, heartbeat, leader, member
 
 
@@ -97,6 +97,50 @@ def test_a_removed_member_does_not_campaign() -> None:
     assert subject.node.status().term == 0
 
 
+def test_a_lone_voter_asks_nobody_first() -> None:
+    subject = member(pre_vote=True)
+    subject.node.campaign()
+    assert subject.node.status().role is Role.CANDIDATE
+
+
+def test_a_pre_candidate_has_opened_no_term() -> None:
+    subject = member((1, 2), [1], pre_vote=True)
+    for _ in range(3):
+        subject.node.campaign()
+        ready = subject.process()
+        assert not ready.must_sync
+    assert (subject.node.status().term, subject.node.status().role) == (1, Role.PRE_CANDIDATE)
+    assert subject.store.initial_state().vote == 0
+
+
+def test_a_won_pre_vote_opens_the_term_that_was_asked_about() -> None:
+    subject = member((1, 2, 3), [1], pre_vote=True)
+    subject.node.campaign()
+    (request, _other) = subject.settle()
+    grant = Message(type=MessageType.PRE_VOTE_RESP, to=1, sender=2, term=request.term)
+    subject.node.step(grant)
+    subject.settle()
+    assert (subject.node.status().term, subject.node.status().role) == (2, Role.CANDIDATE)
+    subject.node.step(grant)
+    assert subject.node.status().role is Role.CANDIDATE, "a pre-vote is no vote"
+    for _ in range(20):
+        subject.node.tick()
+    assert subject.node.status().role is Role.PRE_CANDIDATE, "a lost election is followed by a question again"
+
+
+def test_whoever_is_called_asks_nobody_first() -> None:
+    subject = member((1, 2, 3), [1], pre_vote=True)
+    subject.node.step(Message(type=MessageType.TIMEOUT_NOW, to=1, sender=2, term=1))
+    requests = subject.settle()
+    assert {(request.type, request.context) for request in requests} == {(MessageType.VOTE, TRANSFER)}
+
+
+def test_a_learner_that_is_called_does_not_campaign() -> None:
+    subject = member((2,), [1], learners=(1,))
+    subject.node.step(Message(type=MessageType.TIMEOUT_NOW, to=1, sender=2, term=1))
+    assert subject.node.status().role is Role.FOLLOWER
+
+
 class Elections:
     """Three voters campaign, crash, and lose, delay and double messages at random."""
 
@@ -108,7 +152,7 @@ class Elections:
         """term -> its leader."""
 
     def elector(self, number: int, before: Member | None = None) -> Member:
-        config = Config(id=number, conf_state=ConfState((1, 2, 3)), random=self.chance.random)
+        config = Config(id=number, conf_state=ConfState((1, 2, 3)), random=self.chance.random, pre_vote=False)
         return Member(config, before.store if before else None)
 
     def campaign(self, subject: Member) -> None:

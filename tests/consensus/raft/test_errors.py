@@ -3,7 +3,9 @@ import pytest
 from consensus.raft import errors
 
 
-@pytest.mark.parametrize("kind", [errors.NotLeader, errors.TooMuchUncommitted, errors.ConfChangePending])
+@pytest.mark.parametrize(
+    "kind", [errors.NotLeader, errors.TransferUnderWay, errors.TooMuchUncommitted, errors.ConfChangePending]
+)
 def test_a_dropped_proposal_is_caught_as_one(kind: type[errors.RaftError]) -> None:
     assert issubclass(kind, errors.ProposalDropped)
 

@@ -1,6 +1,19 @@
 import pytest
 
-from consensus.raft.types import Message, MessageType, Role
+from consensus.raft import confchange
+from consensus.raft.errors import LogCorrupt
+from consensus.raft.types import (
+    ConfChange,
+    ConfChangeType,
+    ConfState,
+    Entry,
+    EntryType,
+    Message,
+    MessageType,
+    ReadState,
+    Role,
+    SnapshotMeta,
+)
 from tests.consensus.raft.members import append, heartbeat, member, terms_of
 
 
@@ -93,3 +106,68 @@ def test_answers_mean_nothing_to_a_follower() -> None:
     subject = member((1, 2))
     subject.node.step(Message(type=MessageType.VOTE_RESP, to=1, sender=2, term=0))
     assert not subject.node.has_ready()
+
+
+def test_a_heartbeat_that_shows_a_cut_short_log_stops_the_member() -> None:
+    with pytest.raises(LogCorrupt):
+        member((1, 2), [1]).node.step(heartbeat(1, commit=2))
+
+
+def test_it_passes_on_with_its_next_ready() -> None:
+    subject = member((1, 2))
+    subject.node.step(heartbeat(1))
+    subject.settle()
+    subject.node.propose([b"a"])
+    subject.node.propose([b"b"])
+    assert subject.node.has_ready()
+    (message,) = subject.node.take_messages()
+    assert (message.type, message.to, message.term) == (MessageType.PROP, 2, 0)
+    assert message.entries == (Entry(0, 0, EntryType.NORMAL, b"a"), Entry(0, 0, EntryType.NORMAL, b"b"))
+    assert not subject.node.has_ready()
+
+
+def test_nothing_is_passed_on_to_a_leader_of_a_later_term() -> None:
+    subject = member((1, 2))
+    subject.node.step(heartbeat(1))
+    subject.settle()
+    subject.node.propose([b"a"])
+    subject.node.step(heartbeat(2))
+    assert [message.type for message in subject.settle()] == [MessageType.HEARTBEAT_RESP]
+
+
+def test_a_confirmed_read_is_its_own_to_serve() -> None:
+    subject = member((1, 2))
+    subject.node.step(heartbeat(1))
+    assert subject.node.read_index(b"r")
+    answer = Message(type=MessageType.READ_INDEX_RESP, to=1, sender=2, term=1, index=7, context=b"r")
+    subject.node.step(answer)
+    subject.settle()
+    assert subject.reads == [ReadState(7, b"r")]
+
+
+def test_the_members_of_a_snapshot_count_from_the_switch_on() -> None:
+    subject = member((1, 2), [1])
+    meta = SnapshotMeta(7, 1, ConfState((1, 2, 3), (4,)))
+    subject.node.step(Message(type=MessageType.SNAP, to=1, sender=2, term=1, snapshot=meta))
+    ready = subject.process()
+    assert ready.snapshot == meta
+    assert ready.must_sync
+    assert subject.node._raft.conf == meta.conf_state
+    assert [message.index for message in ready.messages_after_append] == [7]
+
+
+def test_an_old_change_applied_beside_a_snapshot_alters_nothing_of_it() -> None:
+    subject = member((1, 2))
+    change = ConfChange(ConfChangeType.ADD_NODE, 9)
+    entry = Entry(1, 1, EntryType.CONF_CHANGE, confchange.encode(change))
+    kind = MessageType.APP
+    subject.node.step(Message(type=kind, to=1, sender=2, term=1, entries=(entry,), commit=1))
+    subject.process()
+    ready = subject.node.ready()
+    meta = SnapshotMeta(7, 1, ConfState((1, 2)))
+    subject.node.step(Message(type=MessageType.SNAP, to=1, sender=2, term=1, snapshot=meta))
+    subject.apply(ready)
+    subject.node.advance(ready)
+    subject.process()
+    assert subject.node._raft.conf == meta.conf_state
+    assert subject.node.status().applied == 7

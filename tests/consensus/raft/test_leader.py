@@ -1,9 +1,9 @@
 import pytest
 
 from consensus.raft import confchange
-from consensus.raft.errors import ConfChangePending, ConfChangeRefused, NotLeader, TooMuchUncommitted
+from consensus.raft.errors import ConfChangePending, ConfChangeRefused, NotLeader, TooMuchUncommitted, TransferUnderWay
 from consensus.raft.types import ConfChange, ConfChangeType, EntryType, Message, MessageType, ReadState, Role
-from tests.consensus.raft.members import acknowledge, answer, append, heartbeat, leader, member, terms_of
+from tests.consensus.raft.members import acknowledge, answer, append, beat, heartbeat, leader, member, terms_of
 
 LEARNER = ConfChange(ConfChangeType.ADD_LEARNER_NODE, 2)
 VOTER = ConfChange(ConfChangeType.ADD_NODE, 2)
@@ -114,12 +114,85 @@ def test_its_own_log_counts_when_durable() -> None:
     assert subject.node.status().commit == 2
 
 
-def test_a_clock_does_nothing_to_a_leader_yet() -> None:
-    subject = leader()
+def test_a_lone_leader_needs_no_heartbeats() -> None:
+    subject = leader(check_quorum=True)
     for _ in range(50):
         subject.node.tick()
     assert subject.node.status().role is Role.LEADER
     assert not subject.node.has_ready()
+
+
+def test_heartbeats_go_out_each_interval() -> None:
+    subject = leader((1, 2), heartbeat_ticks=3)
+    sent = []
+    for _ in range(7):
+        subject.node.tick()
+        sent.append([message.type for message in subject.settle()])
+    heartbeat_only = [MessageType.HEARTBEAT]
+    assert sent == [[], [], heartbeat_only, [], [], heartbeat_only, []]
+
+
+def test_a_quorum_must_be_heard_each_election_timeout() -> None:
+    subject = leader((1, 2, 3, 4, 5), check_quorum=True)
+    for _ in range(3):
+        for number in (2, 3):
+            subject.node.step(beat(number, 1))
+        for _ in range(10):
+            assert subject.node.status().role is Role.LEADER
+            subject.node.tick()
+    subject.node.step(beat(2, 1))
+    for _ in range(10):
+        subject.node.tick()
+    assert (subject.node.status().role, subject.node.status().leader) == (Role.FOLLOWER, 0)
+
+
+def test_learners_make_no_quorum() -> None:
+    subject = leader((1, 2, 3), check_quorum=True, learners=(4, 5))
+    for number in (4, 5):
+        subject.node.step(beat(number, 1))
+        subject.node.step(acknowledge(number, 1, 1))
+    assert subject.node.read_index(b"r")
+    assert subject.node.status().commit == 0
+    for _ in range(10):
+        subject.node.tick()
+    assert subject.node.status().role is Role.FOLLOWER
+
+
+def test_late_votes_mean_nothing_to_a_leader() -> None:
+    subject = leader((1, 2, 3))
+    for kind in (MessageType.VOTE_RESP, MessageType.PRE_VOTE_RESP, MessageType.READ_INDEX_RESP):
+        subject.node.step(Message(type=kind, to=1, sender=3, term=1))
+    assert not subject.node.has_ready()
+
+
+def test_a_round_of_reads_serves_members_that_asked() -> None:
+    subject = leader((1, 2, 3))
+    subject.node.step(acknowledge(2, 1, 1))
+    subject.settle()
+    subject.node.step(Message(type=MessageType.READ_INDEX, to=1, sender=3, term=0, context=b"theirs"))
+    subject.node.read_index(b"own")
+    heartbeats = subject.settle()
+    assert {message.context for message in heartbeats} == {b"1"}
+    subject.node.step(beat(2, 1, b"1"))
+    subject.node.step(beat(2, 1, b"1"))
+    assert Message(type=MessageType.READ_INDEX_RESP, to=3, sender=1, term=1, index=1, context=b"theirs") in (
+        subject.settle()
+    )
+    assert subject.reads == []
+    subject.node.step(beat(3, 1, b"2"))
+    subject.settle()
+    assert subject.reads == [ReadState(1, b"own")]
+
+
+def test_it_hands_over_to_whoever_has_most_when_it_is_removed() -> None:
+    subject = leader((1, 2, 3))
+    subject.node.propose([b"x"])
+    subject.settle()
+    subject.node.step(acknowledge(3, 1, 2))
+    subject.settle()
+    subject.node.apply_conf_change(ConfChange(ConfChangeType.REMOVE_NODE, 1))
+    assert subject.node.status().transferee == 3
+    assert MessageType.TIMEOUT_NOW in [message.type for message in subject.settle() if message.to == 3]
 
 
 def test_a_conf_change_is_an_entry() -> None:
@@ -199,7 +272,24 @@ def test_acknowledgements_of_an_earlier_term_are_forgotten() -> None:
 def test_a_leader_that_is_no_voter_any_more_steps_down() -> None:
     subject = leader((1, 2))
     subject.node.apply_conf_change(ConfChange(ConfChangeType.REMOVE_NODE, 1))
+    assert subject.node.status().transferee == 2
+    with pytest.raises(TransferUnderWay):
+        subject.node.propose([b"x"])
+    for _ in range(10):
+        subject.node.tick()
     assert (subject.node.status().role, subject.node.status().leader) == (Role.FOLLOWER, 0)
+
+
+def test_its_own_word_counts_no_more_after_its_removal() -> None:
+    subject = leader((1, 2))
+    subject.node.propose([b"x"])
+    ready = subject.node.ready()
+    subject.node.apply_conf_change(ConfChange(ConfChangeType.REMOVE_NODE, 1))
+    subject.persist(ready)
+    subject.node.advance(ready)
+    assert subject.node.status().commit == 0
+    subject.node.step(acknowledge(2, 1, 2))
+    assert subject.node.status().commit == 2
 
 
 def test_a_read_before_the_first_commit_of_the_term_waits() -> None:

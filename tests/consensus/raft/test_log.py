@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from consensus.raft.errors import Compacted, LogCorrupt, Unavailable
 from consensus.raft.log import Log
 from consensus.raft.log_store import MemoryLogStore
-from consensus.raft.types import Entry, HardState
+from consensus.raft.types import ConfState, Entry, EntryType, HardState, SnapshotMeta
 from tests.consensus.raft.members import entries_of
 
 ALL = 1 << 20
@@ -109,14 +109,14 @@ def test_the_commit_index_never_goes_back_nor_beyond_the_log() -> None:
     [(9, 9, (6, 3)), (9, 2, (4, 2)), (5, 3, (5, 3)), (3, 1, (2, 1)), (6, 0, (1, 1)), (1, 0, (1, 1))],
 )
 def test_possible_match(index: int, term: int, hint: tuple[int, int]) -> None:
-    assert log_of(1, 1, 2, unstable=(2, 3, 3), commit=1).possible_match(index, term) == hint
+    assert log_of(1, 1, 2, unstable=(2, 3, 3), commit=1).possible_match(index, term, 1) == hint
 
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.integers(1, 5)).map(sorted), st.integers(0, 20), st.integers(0, 6))
 def test_possible_match_is_the_highest(terms: list[int], index: int, term: int) -> None:
     candidates = [at for at, of in enumerate([0, *terms]) if at <= index and of <= term]
-    assert log_of(*terms).possible_match(index, term)[0] == max(candidates)
+    assert log_of(*terms).possible_match(index, term, 0)[0] == max(candidates)
 
 
 def test_only_the_durable_is_applied() -> None:
@@ -225,3 +225,56 @@ class LogAgainstList(RuleBasedStateMachine):
 
 
 TestLogAgainstList = LogAgainstList.TestCase
+
+
+SNAPSHOT = SnapshotMeta(7, 2, ConfState((1, 2)))
+
+
+def test_entries_durable_and_not() -> None:
+    log = log_of(1, 1, unstable=(2, 3))
+    assert log.entries(1, ALL) == entries_of([1, 1, 2, 3])
+    assert log.entries(2, ALL) == entries_of([1, 2, 3], 2)
+    assert log.entries(3, ALL) == entries_of([2, 3], 3)
+    assert log.entries(4, ALL) == entries_of([3], 4)
+    assert log_of(1, 1).entries(1, ALL) == entries_of([1, 1])
+
+
+def test_entries_are_bounded_across_the_border() -> None:
+    entries = [Entry(1, index, EntryType.NORMAL, b"ab") for index in range(1, 5)]
+    log = Log(MemoryLogStore(HardState(), entries[:2]), applied=0)
+    log.append(entries[2:])
+    assert [len(log.entries(1, bytes_)) for bytes_ in (1, 2, 4, 5, 6, 8)] == [1, 1, 2, 2, 3, 4]
+
+
+def test_a_log_begun_anew() -> None:
+    log = log_of(1, 1, unstable=(1,))
+    log.restore(SNAPSHOT)
+    assert (log.first_index, log.last_index, log.last_term, log.commit, log.applied) == (8, 7, 2, 7, 0)
+    with pytest.raises(Compacted):
+        log.term(6)
+    with pytest.raises(Unavailable):
+        log.term(8)
+    assert not log.has_next_committed()
+    assert log.next_committed(ALL) == []
+    assert not log.has_unstable()
+
+
+def test_what_was_being_saved_before_the_switch_is_not_durable_behind_it() -> None:
+    log = log_of(1)
+    log.restore(SNAPSHOT)
+    log.append(entries_of([2], 8))
+    log.stable_to(8, 2)
+    assert log.unstable_entries() == entries_of([2], 8)
+    log.restored(SNAPSHOT)
+    log.stable_to(8, 2)
+    assert not log.has_unstable()
+    assert log.applied == 7
+
+
+def test_a_later_snapshot_takes_the_place_of_one_under_way() -> None:
+    log = log_of(1)
+    log.restore(SNAPSHOT)
+    later = SnapshotMeta(9, 3, ConfState((1, 2)))
+    log.restore(later)
+    log.restored(SNAPSHOT)
+    assert (log.snapshot, log.applied, log.commit) == (later, 7, 9)

@@ -99,3 +99,14 @@ def test_entries_within_bytes(data: list[bytes], max_bytes: int) -> None:
     if entries:
         store = MemoryLogStore(entries=entries)
         assert store.entries(1, len(entries) + 1, max_bytes) == fitting
+
+
+def test_a_log_begins_anew_behind_a_snapshot() -> None:
+    store = MemoryLogStore(HardState(3, 2, 1), [Entry(1, 1, EntryType.NORMAL, b"")])
+    snapshot = SnapshotMeta(7, 2, ConfState((1, 2)))
+    store.restore(snapshot)
+    assert (store.first_index(), store.last_index(), store.term(7)) == (8, 7, 2)
+    assert store.snapshot_meta() == snapshot
+    assert store.initial_state() == HardState(3, 2, 1)
+    store.save(None, [Entry(3, 8, EntryType.NORMAL, b"")])
+    assert store.last_index() == 8

@@ -1,15 +1,27 @@
 """One test for each claim of the Raft paper that is implemented, named by its section.
 
-Ongaro, Ousterhout: In Search of an Understandable Consensus Algorithm (extended version); "thesis" is Ongaro's. What
-concerns sending to followers' logs, snapshots and clients that follow leaders comes with the parts that do it.
+Ongaro, Ousterhout: In Search of an Understandable Consensus Algorithm (extended version); "thesis" is Ongaro's. That
+the properties of figure 3 hold whatever happens is shown in test_random_cluster.py.
 """
+
+from typing import Any
 
 import pytest
 
-from consensus.raft.errors import ConfChangePending, LogCorrupt, NotLeader
+from consensus.raft.errors import ConfChangePending, LogCorrupt, NotLeader, TransferUnderWay
 from consensus.raft.log import Log
 from consensus.raft.log_store import MemoryLogStore
-from consensus.raft.types import ConfChange, ConfChangeType, HardState, Message, MessageType, ReadState, Role
+from consensus.raft.types import (
+    ConfChange,
+    ConfChangeType,
+    ConfState,
+    HardState,
+    Message,
+    MessageType,
+    ReadState,
+    Role,
+    SnapshotMeta,
+)
 from tests.consensus.raft.members import (
     Member,
     acknowledge,
@@ -29,6 +41,32 @@ def candidate(voters: tuple[int, ...] = (1, 2, 3)) -> Member:
     subject.node.campaign()
     subject.settle()
     return subject
+
+
+def exchange(*members: Member) -> int:
+    """Lets members talk until they have nothing more to say; what is for others is lost.
+
+    Returns how many appends were refused.
+    """
+    by_id = {subject.node.status().id: subject for subject in members}
+    refused = 0
+    waiting = [message for subject in members for message in subject.settle()]
+    while waiting:
+        for message in waiting:
+            refused += message.type is MessageType.APP_RESP and message.reject
+            if message.to in by_id:
+                by_id[message.to].node.step(message)
+        waiting = [message for subject in members for message in subject.settle()]
+    return refused
+
+
+def cluster(*, size: int = 3, **options: Any) -> list[Member]:  # Any: fields of Config
+    """Members of which the first leads, and what it has committed is known to all."""
+    voters = tuple(range(1, size + 1))
+    members = [member(voters, [1], id=number, **options) for number in voters]
+    members[0].node.campaign()
+    exchange(*members)
+    return members
 
 
 def test_5_1_a_larger_term_is_taken_over_by_each_role() -> None:
@@ -200,23 +238,18 @@ def test_5_3_a_follower_refuses_what_does_not_follow_its_log() -> None:
     ],
 )
 def test_5_3_a_leader_brings_the_logs_of_figure_7_into_line(terms: list[int]) -> None:
-    leaders = [0, 1, 1, 1, 4, 4, 5, 5, 6, 6, 6]
-    subject = member((1, 2), terms)
-    at, rounds = 10, 0
-    while True:
-        subject.node.step(append(8, at, leaders[at], leaders[at + 1 :]))
-        (reply,) = subject.settle()
-        if not reply.reject:
-            break
-        # What progress.py will do: go back to where the logs may agree (Raft 5.3, the optimisation).
-        at = max(index for index in range(reply.reject_hint + 1) if leaders[index] <= reply.log_term)
-        rounds += 1
-    assert rounds <= 2
-    if at == 10:  # it has all of the leader's, and may have more until the leader appends
-        subject.node.step(append(8, 10, 6, [8]))
-        subject.settle()
-        leaders.append(8)
-    assert terms_of(subject) == leaders[1:]
+    own = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6]
+    voters = (1, 2, 3)
+    subject = member(voters, own, HardState(term=7))
+    other = member(voters, terms, HardState(term=7), id=2)
+    subject.node.campaign()
+    for request in subject.settle():
+        if request.to == 3:  # the others of the figure; this follower may have more and not vote for it
+            subject.node.step(answer(request))
+    refusals = exchange(subject, other)
+    assert refusals <= 2  # not one for each entry, but for each term at most
+    assert terms_of(other) == [*own, 8]
+    assert subject.node.status().commit == other.node.status().commit == 11
 
 
 def test_5_3_an_append_that_comes_twice_or_late_does_no_harm() -> None:
@@ -303,7 +336,11 @@ def test_6_a_leader_that_is_removed_steps_down_when_that_is_committed() -> None:
     subject.settle()
     assert subject.node.status().role is Role.LEADER
     subject.node.step(acknowledge(2, 1, 2))
-    subject.settle()
+    sent = subject.settle()
+    # Thesis 4.2.2 and 3.10: it hands over at once, and is through after an election timeout in any case.
+    assert [message.type for message in sent if message.to == 2][-1] is MessageType.TIMEOUT_NOW
+    for _ in range(10):
+        subject.node.tick()
     assert subject.node.status().role is Role.FOLLOWER
 
 
@@ -352,3 +389,227 @@ def test_a_message_names_its_sender_and_term() -> None:
     subject.node.step(heartbeat(1))
     (reply,) = subject.settle()
     assert reply == Message(type=MessageType.HEARTBEAT_RESP, to=2, sender=1, term=1)
+
+
+def test_5_2_a_leader_sends_heartbeats_in_idle_times() -> None:
+    first, *_others = cluster()
+    for _ in range(5):
+        first.node.tick()
+        assert {(message.type, message.to) for message in first.settle()} == {
+            (MessageType.HEARTBEAT, 2),
+            (MessageType.HEARTBEAT, 3),
+        }
+
+
+def test_5_3_a_leader_sends_its_entries_in_parallel() -> None:
+    first, *_others = cluster()
+    first.node.propose([b"x"])
+    assert {(message.type, message.to) for message in first.settle()} == {(MessageType.APP, 2), (MessageType.APP, 3)}
+
+
+def test_5_3_a_leader_tries_again_until_all_have_all_entries() -> None:
+    first, second, third = cluster()
+    for _ in range(3):
+        first.node.propose([b"x"])
+        first.settle()  # lost
+    for _ in range(3):
+        first.node.tick()
+        exchange(first, second, third)
+    assert terms_of(second) == terms_of(third) == terms_of(first)
+    assert first.node.status().commit == 5
+
+
+def test_5_3_a_commit_takes_all_before_it_along() -> None:
+    first, second, _third = cluster()
+    for _ in range(3):
+        first.node.propose([b"x"])
+    exchange(first, second, _third)
+    assert [entry.index for entry in second.applied] == [1, 2, 3, 4, 5]
+
+
+def test_5_3_whatever_a_leader_commits_is_told_with_the_next_append_or_heartbeat() -> None:
+    first, *_others = cluster()
+    first.node.propose([b"x"])
+    assert {message.commit for message in first.settle()} == {2}
+    for number in (2, 3):
+        first.node.step(acknowledge(number, 2, 3))
+    assert {message.commit for message in first.settle()} == {3}
+    first.node.tick()
+    assert {message.commit for message in first.settle()} == {3}
+
+
+def test_5_3_two_logs_that_agree_on_an_entry_agree_before_it() -> None:
+    first, second, third = cluster()
+    first.node.propose([b"a"])
+    exchange(first, second, third)
+    second.node.campaign()
+    exchange(first, second, third)
+    second.node.propose([b"b"])
+    exchange(first, second, third)
+    logs = [subject.store.entries(1, subject.store.last_index() + 1, 1 << 20) for subject in (first, second, third)]
+    assert logs[0] == logs[1] == logs[2]
+
+
+def test_5_4_a_leader_has_all_that_was_committed() -> None:
+    first, second, third = cluster()
+    first.node.propose([b"x"])
+    exchange(first, second)
+    third.node.campaign()
+    exchange(first, second, third)
+    assert third.node.status().role is Role.FOLLOWER
+    second.node.campaign()
+    exchange(first, second, third)
+    assert second.node.status().role is Role.LEADER
+    assert b"x" in [entry.data for entry in third.applied]
+
+
+def test_5_5_a_follower_that_was_away_gets_what_it_lacks() -> None:
+    first, second, third = cluster()
+    first.node.propose([b"x"])
+    exchange(first, second)
+    again = member((1, 2, 3), terms_of(third), third.store.initial_state(), id=3)
+    first.node.tick()
+    exchange(first, second, again)
+    assert terms_of(again) == terms_of(first)
+
+
+def test_5_6_a_leader_survives_delays_below_the_election_timeout() -> None:
+    first, second, third = cluster()
+    for _ in range(20):
+        for _ in range(9):
+            first.node.tick()
+            second.node.tick()
+            third.node.tick()
+        exchange(first, second, third)
+    assert first.node.status().role is Role.LEADER
+
+
+def test_6_who_hears_a_leader_does_not_vote() -> None:  # thesis 4.2.3
+    first, second, _third = cluster(check_quorum=True)
+    for subject in (first, second):
+        subject.node.step(vote(9, 9, 9, sender=3))
+        assert subject.node.status().term == 2
+
+
+def test_6_new_servers_catch_up_without_a_vote() -> None:  # thesis 4.2.1
+    first, *others = cluster()
+    learner = member((), id=4)
+    first.node.propose_conf_change(ConfChange(ConfChangeType.ADD_LEARNER_NODE, 4))
+    exchange(first, *others, learner)
+    assert terms_of(learner) == terms_of(first)
+    assert learner.node.status().leader == 1
+    learner.node.campaign()
+    assert learner.node.status().role is Role.FOLLOWER
+
+
+def test_6_a_removed_member_disturbs_nobody() -> None:
+    first, second, third = cluster(check_quorum=True, pre_vote=True)
+    first.node.propose_conf_change(ConfChange(ConfChangeType.REMOVE_NODE, 3))
+    exchange(first, second)  # the removed one never hears of it
+    for _ in range(40):
+        third.node.tick()
+        exchange(first, second, third)
+    assert third.node.status().role is Role.PRE_CANDIDATE
+    assert (first.node.status().role, first.node.status().term) == (Role.LEADER, 2)
+
+
+def test_7_a_follower_that_needs_what_was_discarded_gets_a_snapshot() -> None:
+    first, second, third = cluster()
+    for _ in range(3):
+        first.node.propose([b"x"])
+        exchange(first, second)
+    first.store.cut(5, first.conf)
+    first.node.tick()
+    exchange(first, second, third)
+    assert third.store.first_index() == 6
+    assert third.node.status().commit == 5
+    first.node.propose([b"y"])
+    exchange(first, second, third)
+    assert [entry.data for entry in third.applied][-1] == b"y"
+
+
+def test_7_a_snapshot_that_the_log_has_already_is_no_reason_to_drop_it() -> None:
+    subject = member((1, 2), [1, 1, 1])
+    meta = SnapshotMeta(2, 1, ConfState((1, 2)))
+    subject.node.step(Message(type=MessageType.SNAP, to=1, sender=2, term=1, snapshot=meta))
+    subject.settle()
+    assert terms_of(subject) == [1, 1, 1]
+    assert subject.node.status().commit == 2
+
+
+def test_8_followers_pass_clients_on_to_the_leader() -> None:
+    first, second, third = cluster()
+    second.node.propose([b"x"])
+    assert third.node.read_index(b"r")
+    exchange(first, second, third)
+    assert b"x" in [entry.data for entry in second.applied]
+    assert [state.context for state in third.reads] == [b"r"]
+
+
+def test_8_a_leader_that_was_replaced_confirms_no_read() -> None:
+    first, second, third = cluster()
+    second.node.campaign()
+    exchange(second, third)
+    second.node.propose([b"new"])
+    exchange(second, third)
+    first.node.read_index(b"stale")
+    exchange(first, second, third)
+    assert first.reads == []
+
+
+def test_3_10_of_the_thesis_leadership_is_handed_over_at_once() -> None:
+    members = cluster(check_quorum=True, pre_vote=True)
+    members[0].node.transfer_leader(3)
+    exchange(*members)
+    assert [subject.node.status().role for subject in members] == [Role.FOLLOWER, Role.FOLLOWER, Role.LEADER]
+    assert {subject.node.status().term for subject in members} == {3}
+
+
+def test_3_10_of_the_thesis_a_hand_over_ends_after_an_election_timeout() -> None:
+    first, *_others = cluster()
+    first.node.transfer_leader(3)
+    with pytest.raises(TransferUnderWay):
+        first.node.propose([b"x"])
+    for _ in range(10):
+        first.node.tick()
+    first.node.propose([b"x"])
+
+
+def test_6_2_of_the_thesis_a_leader_without_a_quorum_steps_down() -> None:
+    first, *_others = cluster(check_quorum=True)
+    for _ in range(20):
+        first.node.tick()
+    assert first.node.status().role is Role.FOLLOWER
+
+
+def test_6_4_of_the_thesis_one_round_serves_all_reads_that_came_before_it() -> None:
+    first, second, third = cluster()
+    contexts = [b"a", b"b", b"c", b"d"]
+    for context in contexts:
+        first.node.read_index(context)
+    exchange(first, second, third)
+    assert [state.context for state in first.reads] == contexts
+    assert first.node._raft.reads._number == 2  # the first read did not wait for the others
+
+
+def test_9_6_of_the_thesis_a_member_that_was_cut_off_comes_back_quietly() -> None:
+    first, second, third = cluster(check_quorum=True, pre_vote=True)
+    for _ in range(100):
+        third.node.tick()
+    third.settle()  # lost
+    assert third.node.status().term == 2
+    for _ in range(15):
+        third.node.tick()
+    exchange(first, second, third)
+    first.node.tick()
+    exchange(first, second, third)
+    assert (first.node.status().role, first.node.status().term) == (Role.LEADER, 2)
+    assert third.node.status().leader == 1
+
+
+def test_10_2_1_of_the_thesis_a_leader_sends_while_it_writes() -> None:
+    first, *_others = cluster()
+    first.node.propose([b"x"])
+    ready = first.node.ready()
+    assert [message.type for message in ready.messages] == [MessageType.APP, MessageType.APP]
+    assert first.store.last_index() == 2

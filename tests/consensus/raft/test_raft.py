@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from consensus.raft.raft import Config
-from consensus.raft.types import HardState, Message, MessageType, Role
+from consensus.raft.types import TRANSFER, HardState, Message, MessageType, Role
 from tests.consensus.raft.members import Member, append, half, heartbeat, leader, member, vote
 
 
@@ -110,3 +110,64 @@ def test_what_happens_can_be_traced() -> None:
     lines: list[str] = []
     leader(trace=lines.append)
     assert lines == ["is a candidate at term 1", "got the vote of 1 at term 1: WON", "leads at term 1, from index 1 on"]
+
+
+def pre_vote(term: int, index: int = 0, log_term: int = 0, sender: int = 2, context: bytes = b"") -> Message:
+    kind = MessageType.PRE_VOTE
+    return Message(type=kind, to=1, sender=sender, term=term, index=index, log_term=log_term, context=context)
+
+
+@pytest.mark.parametrize(
+    ("message", "granted", "term"),
+    [
+        (pre_vote(5, 2, 2), True, 5),
+        (pre_vote(9, 1, 3), True, 9),
+        (pre_vote(5, 1, 2), False, 4),
+        (pre_vote(4, 2, 2, sender=3), True, 4),  # it has its vote already
+        (pre_vote(4, 2, 2), False, 4),
+        (pre_vote(3, 9, 9), False, 4),
+    ],
+)
+def test_pre_votes(message: Message, term: int, *, granted: bool) -> None:
+    subject = member((1, 2, 3), [1, 2], HardState(term=4, vote=3))
+    subject.node.step(message)
+    ready = subject.process()
+    kind = MessageType.PRE_VOTE_RESP
+    assert ready.messages_after_append == [
+        Message(type=kind, to=message.sender, sender=1, term=term, reject=not granted)
+    ]
+    assert subject.store.initial_state() == HardState(term=4, vote=3)
+
+
+@pytest.mark.parametrize("kind", [MessageType.VOTE, MessageType.PRE_VOTE])
+@pytest.mark.parametrize(
+    ("check_quorum", "ticks", "context", "ignored"),
+    [(True, 9, b"", True), (True, 10, b"", False), (True, 0, TRANSFER, False), (False, 0, b"", False)],
+)
+def test_who_hears_a_leader_keeps_it(
+    kind: MessageType, ticks: int, context: bytes, *, check_quorum: bool, ignored: bool
+) -> None:
+    subject = member((1, 2, 3), check_quorum=check_quorum)
+    subject.node.step(heartbeat(1))
+    subject.settle()
+    for _ in range(ticks):
+        subject.node.tick()
+    subject.node.step(Message(type=kind, to=1, sender=3, term=2, context=context))
+    assert bool(subject.settle()) is not ignored
+
+
+def test_a_leader_that_is_heard_keeps_itself() -> None:
+    subject = leader((1, 2, 3), check_quorum=True)
+    for _ in range(5):
+        subject.node.step(Message(type=MessageType.HEARTBEAT_RESP, to=1, sender=2, term=1))
+        for _ in range(10):
+            subject.node.step(vote(2, 9, 9, sender=3))
+            subject.node.tick()
+    assert subject.node.status().role is Role.LEADER
+
+
+def test_a_refused_pre_vote_of_a_later_term_is_a_later_term() -> None:
+    subject = member((1, 2), pre_vote=True)
+    subject.node.campaign()
+    subject.node.step(Message(type=MessageType.PRE_VOTE_RESP, to=1, sender=2, term=7, reject=True))
+    assert (subject.node.status().term, subject.node.status().role) == (7, Role.FOLLOWER)

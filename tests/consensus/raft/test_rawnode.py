@@ -14,6 +14,8 @@ from consensus.raft.types import (
     HardState,
     Message,
     MessageType,
+    ProgressState,
+    ProgressStatus,
     ReadState,
     Ready,
     Role,
@@ -38,7 +40,8 @@ def test_the_readies_of_a_lone_voter_that_boots() -> None:
     assert first == Ready(SoftState(0, Role.CANDIDATE), HardState(1, 1, 0), [], [], [], [], [], must_sync=True)
     assert second == Ready(SoftState(1, Role.LEADER), None, empty, [], [], [], [], must_sync=True)
     assert third == Ready(None, HardState(1, 1, 1), [], empty, [], [], [], must_sync=False)
-    assert subject.node.status() == Status(1, 1, 1, Role.LEADER, 1, 1, 1)
+    progress = {1: ProgressStatus(1, 2, ProgressState.REPLICATE, recent_active=True)}
+    assert subject.node.status() == Status(1, 1, 1, Role.LEADER, 1, 1, 1, progress=progress)
 
 
 def test_one_ready_at_a_time() -> None:
@@ -125,7 +128,8 @@ def test_bootstrap() -> None:
     assert subject.conf == ConfState((1,))
     subject.node.campaign()
     subject.settle()
-    assert subject.node.status() == Status(1, 2, 1, Role.LEADER, 2, 2, 2)
+    progress = {1: ProgressStatus(2, 3, ProgressState.REPLICATE, recent_active=True)}
+    assert subject.node.status() == Status(1, 2, 1, Role.LEADER, 2, 2, 2, progress=progress)
 
 
 def test_bootstrap_makes_the_same_log_everywhere() -> None:

@@ -37,7 +37,7 @@ def test_scenario(path: Path, request: pytest.FixtureRequest) -> None:
 
 
 def test_there_are_scenarios() -> None:
-    assert len(SCENARIOS) >= 10
+    assert len(SCENARIOS) >= 40
 
 
 def test_a_changed_output_is_noticed() -> None:

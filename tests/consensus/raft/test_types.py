@@ -19,12 +19,20 @@ def test_numbers_are_etcds_for_ever() -> None:
     # etcd-io/raft raftpb/raft.proto: they are on disk and between members.
     assert {kind.name: kind.value for kind in EntryType} == {"NORMAL": 0, "CONF_CHANGE": 1}
     assert {kind.name: kind.value for kind in MessageType} == {
+        "PROP": 2,
         "APP": 3,
         "APP_RESP": 4,
         "VOTE": 5,
         "VOTE_RESP": 6,
+        "SNAP": 7,
         "HEARTBEAT": 8,
         "HEARTBEAT_RESP": 9,
+        "TRANSFER_LEADER": 13,
+        "TIMEOUT_NOW": 14,
+        "READ_INDEX": 15,
+        "READ_INDEX_RESP": 16,
+        "PRE_VOTE": 17,
+        "PRE_VOTE_RESP": 18,
     }
     assert {kind.name: kind.value for kind in ConfChangeType} == {
         "ADD_NODE": 0,

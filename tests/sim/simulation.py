@@ -1,0 +1,130 @@
+"""One run of a seed: a cluster, clients and faults on virtual time, then peace, then the judgement."""
+
+import asyncio
+import itertools
+import logging
+import random
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from raftgate.api.maintenance import HashKVRequest
+from tests.sim import faults, replay
+from tests.sim.clients import Client, History
+from tests.sim.cluster import Cluster
+from tests.sim.ledger import Ledger
+from tests.sim.sqlite import Connections
+
+OPERATIONS: Final = 300
+"""Of all clients together, at least."""
+CLIENTS: Final = 6
+FAULTS: Final = 8
+KINDS: Final = 4
+PAUSE: Final = 0.5
+"""Seconds between two bursts of a client, on average."""
+PATIENCE: Final = 60.0
+"""Seconds within which all members must serve once nothing disturbs them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run has come to."""
+
+    seed: int
+    members: int
+    trace: str
+    """The hash of all that happened."""
+    problem: str | None
+    operations: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    """Of virtual time."""
+    faults: Counter[str] = field(default_factory=Counter)
+    checks: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+    lines: tuple[str, ...] = ()
+    """The last lines of the trace."""
+
+
+def run(seed: int, members: int = 1, *, keeps_all: bool = False) -> Report:
+    """Runs a seed; a problem is in the report, with the trace before it."""
+    ledger = Ledger(keeps_all=keeps_all)
+    problem: str | None = None
+    history = History()
+    # What a killed process would still say is nobody's concern.
+    before, logging.root.manager.disable = logging.root.manager.disable, logging.CRITICAL
+    try:
+        with tempfile.TemporaryDirectory(prefix="sim-") as directory, Connections() as connections:
+            cluster = Cluster(seed, members, Path(directory), connections, ledger)
+            try:
+                cluster.loop.run_until_complete(_simulate(cluster, history, Path(directory), seed))
+            except Exception as error:  # noqa: BLE001 - it is what the report is about
+                problem = f"{type(error).__name__}: {error}"
+            finally:
+                cluster.end()
+    finally:
+        logging.root.manager.disable = before
+    return Report(
+        seed,
+        members,
+        ledger.trace,
+        problem,
+        history.operations,
+        cluster.loop.steps,
+        cluster.loop.time(),
+        ledger.faults,
+        ledger.checks,
+        ledger.events,
+        tuple(ledger.lines),
+    )
+
+
+async def _simulate(cluster: Cluster, history: History, directory: Path, seed: int) -> None:
+    chance = random.Random(f"{seed} faults")
+    cluster.start()
+    await cluster.recover(PATIENCE)
+    disturbing = cluster.loop.create_task(_disturb(cluster, chance))
+    values = itertools.count(1)
+    clients = [Client(cluster.world, cluster.hosts, history, f"c{number}", values) for number in range(CLIENTS)]
+    asking = [
+        cluster.loop.create_task(client.run(OPERATIONS // CLIENTS, PAUSE, lambda: not disturbing.done()))
+        for client in clients
+    ]
+    for task in asking:
+        await task
+    await disturbing
+    await cluster.recover(PATIENCE)
+    await _judge(cluster, history, clients, directory)
+
+
+async def _disturb(cluster: Cluster, chance: random.Random) -> None:
+    strikes: list[asyncio.Task[None]] = []
+    for fault in faults.plan(chance, len(cluster.hosts), FAULTS, KINDS):
+        await cluster.loop.elapse(chance.uniform(0.2, 3.0))
+        cluster.ledger.faults[fault.name] += 1
+        cluster.ledger.note(cluster.loop.time(), "fault:", fault.name)
+        strikes.append(cluster.loop.create_task(fault.strike(cluster, chance)))
+    for strike in strikes:
+        await strike
+
+
+async def _judge(cluster: Cluster, history: History, clients: list[Client], directory: Path) -> None:
+    """Reads everything from each member, and checks what all members and clients have seen.
+
+    Raises: AssertionError.
+    """
+    for host in cluster.hosts:
+        await clients[0].read_all(host)
+    found = replay.replay(cluster.invariants.committed, directory / "replayed.db", history.writes)
+    for host in cluster.hosts:
+        answer = await host.call(HashKVRequest(revision=0), PATIENCE)
+        assert answer.header is not None
+        cluster.ledger.checks["members hold the same"] += 1
+        state = (answer.header.revision, answer.compact_revision, answer.hash)
+        assert state == found, f"{host.name} holds {state}, its log says {found}"
+    cluster.ledger.checks["linearizability"] += len(history.calls)
+    cluster.ledger.checks["revisions"] += len(history.looks)
+    problem = history.check()
+    assert problem is None, problem

@@ -1,0 +1,67 @@
+"""Whole members under faults on virtual time: nothing acknowledged is lost, and all that is told is linearizable.
+
+A failure names its seed: `python -m tests.sim SEED SEED --members N` repeats it, and it goes into FAILED for ever.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sim import simulation
+from tests.sim.sweep import sweep
+
+ROOT = Path(__file__).parents[2]
+MEMBERS = (1,)
+FAILED: tuple[tuple[int, int], ...] = ((1037, 1),)
+"""(seed, members) of runs that have failed once."""
+
+
+@pytest.mark.parametrize("members", MEMBERS)
+def test_seeds(members: int) -> None:
+    totals = sweep(range(20), members, jobs=1)  # soak: 1,000 seeds
+    assert not totals.problems, str(totals)
+    assert totals.missing() == []
+    assert totals.operations >= 20 * simulation.OPERATIONS
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("members", MEMBERS)
+def test_a_thousand_seeds(members: int) -> None:
+    totals = sweep(range(1000, 2000), members, jobs=os.cpu_count() or 1)
+    sys.stdout.write(f"{totals}\n")
+    assert not totals.problems, str(totals)
+    assert totals.missing() == []
+
+
+@pytest.mark.parametrize(("seed", "members"), FAILED)
+def test_what_has_failed_once(seed: int, members: int) -> None:
+    report = simulation.run(seed, members)
+    assert report.problem is None, "\n".join(report.lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("members", MEMBERS)
+def test_a_seed_is_the_same_run_whatever_the_hash_seed(members: int) -> None:
+    def traces(hash_seed: str) -> str:
+        command = [sys.executable, "-m", "tests.sim", "0", "5", "--members", str(members), "--trace"]
+        result = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return "".join(line for line in result.stdout.splitlines(keepends=True) if line.endswith("None\n"))
+
+    first = traces("1")
+    assert first.count("\n") == 6
+    assert first == traces("2")
+
+
+def test_another_seed_is_another_run() -> None:
+    assert simulation.run(1).trace == simulation.run(1).trace != simulation.run(2).trace
