@@ -27,7 +27,7 @@ MASKS = (
     (r"\b[0-9a-f]{13,16}\b|\b\d{15,20}\b", "ID"),
     (r'("(?:lease|ID|id|cluster_id|member_id)":|"(?:Lease|ID|ClusterID|MemberID)" : )\d+', r"\1ID"),
     (r'("raft_term":|"RaftTerm" : )\d+', r"\1N"),
-    (r'"key":"(?:TC8|RS8)[^"]*"', '"key":"OF A LEASE"'),
+    (r'"key":"(?:TC[89]|RS[89])[^"]*"', '"key":"OF A LEASE"'),
     (r"remaining\(5\d\ds\)", "remaining(REST)"),
     (r'("ttl":|"TTL" : )5\d\d', r"\1REST"),
 )
