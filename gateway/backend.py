@@ -28,8 +28,8 @@ class WatchStream(Protocol):
         ...
 
 
-class Backend(Protocol):
-    """A store: this process's own server, one reached over the network, or a double."""
+class Service(Protocol):
+    """What answers unary requests."""
 
     async def call(self, request: Request[R], caller: Caller) -> R:
         """Answers one unary request, or one message of a lease keepalive.
@@ -39,6 +39,10 @@ class Backend(Protocol):
         Raises: errors of the catalogue.
         """
         ...
+
+
+class Backend(Service, Protocol):
+    """A store: this process's own server, one reached over the network, or a double."""
 
     async def watch(self, caller: Caller) -> WatchStream:
         """Opens a stream of watches, to be closed.

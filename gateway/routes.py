@@ -5,7 +5,6 @@ import json
 import resource
 import sys
 from collections.abc import Callable
-from typing import cast
 
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -54,9 +53,8 @@ class _Services:
         if rpc.request is None:
             return Unimplemented()
         if rpc.kind is RpcKind.UNARY:
-            concurrent = cast(Backend, self._concurrency)  # a unary handler calls, and watches nothing
-            backend = concurrent if rpc.service in (LOCK, ELECTION) else self._backend
-            return Unary(rpc, rpc.request, backend, self._options)
+            service = self._concurrency if rpc.service in (LOCK, ELECTION) else self._backend
+            return Unary(rpc, rpc.request, service, self._options)
         if rpc.method == "Watch":
             return Watch(rpc, self._backend, self._options)
         if rpc.method == "LeaseKeepAlive":

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.types import Receive, Scope
 
 from gateway.auth import lift
-from gateway.backend import Backend
+from gateway.backend import Service
 from gateway.endpoint import Endpoint
 from gateway.errors import error_reply, unexpected_reply
 from gateway.limits import BodyRefused, in_thread, is_heavy, let_go, message_size, read_body, too_large
@@ -33,7 +33,7 @@ AnyRequest = Request[Any]  # Any: the response class differs from RPC to RPC
 class Unary:
     """One unary RPC in front of a backend: decode, handle, encode."""
 
-    def __init__(self, rpc: Rpc, request: type[AnyRequest], backend: Backend, options: Options) -> None:
+    def __init__(self, rpc: Rpc, request: type[AnyRequest], backend: Service, options: Options) -> None:
         self._request = request
         self._name = f"{rpc.service}/{rpc.method}"
         self._backend = backend

@@ -8,6 +8,7 @@ the price is that a compaction may pass it by, which it is told. It is etcd's mo
 Nothing here waits: receivers are called, and must be quick.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from enum import Enum, auto
 from typing import Final
@@ -35,7 +36,7 @@ class State(Enum):
     ENDED = auto()
 
 
-class Watcher:
+class Watcher(ABC):
     """One watch; whoever receives its events subclasses it."""
 
     __slots__ = ("group", "next", "state")
@@ -45,13 +46,13 @@ class Watcher:
     """The revision from which on it has not been told."""
     state: State
 
+    @abstractmethod
     def take(self, batch: Batch) -> bool:
         """Takes events, or refuses them: then it is aside, until resumed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def compacted(self, revision: int) -> None:
         """Learns that it has ended: what it would be told next is compacted, as all below `revision` is."""
-        raise NotImplementedError
 
 
 class Group:
