@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from consensus import command
+from consensus.blocking import Whole
 from consensus.env import Env, Lane
 from consensus.metrics import Metrics
 from consensus.options import Options
 from consensus.raft import confchange
 from consensus.raft.types import ConfChange, Entry, EntryType
+from raftgate.api.cluster import MemberAdded, MemberAttributes
 from raftgate.api.errors import EtcdError
 from raftgate.api.kv import CompactionRequest, PutRequest
 from raftgate.api.message import Message, Request
@@ -25,6 +27,8 @@ FLUSH_BYTES = 16 * 1024 * 1024
 
 Waiter = asyncio.Future[Message]
 AnyRequest = Request[Any]  # Any: whatever answers it
+
+_OF_MEMBERS = frozenset({MemberAdded, MemberAttributes})
 
 
 class Applier:
@@ -40,15 +44,19 @@ class Applier:
     ) -> None:
         self._machine = machine
         self._env = env
-        self.whole = asyncio.Event()
+        self.whole = Whole()
         """Clear while a large command is applied in slices: nobody may look at the machine meanwhile."""
         self.whole.set()
         self.on_compaction: Callable[[], None] = lambda: None
         """Called when there is history to remove."""
         self.on_pressure: Callable[[], None] = lambda: None
         """Called while many rows wait for SQLite."""
-        self.on_term: Callable[[], None] = lambda: None
-        """Called when a leader's term has begun: all that was committed before is applied."""
+        self.on_term: Callable[[int], None] = lambda _: None
+        """Called with a leader's term when it has begun: all that was committed before is applied."""
+        self.on_members: Callable[[], None] = lambda: None
+        """Called when the member records may have changed."""
+        self.room: Callable[[], Awaitable[None] | None] = lambda: None
+        """What is to be awaited before more is applied, if too much of it waits for SQLite."""
         self._apply_conf_change = apply_conf_change
         self._monotonic = env.monotonic
         self._slow = options.warning_apply_duration
@@ -64,9 +72,11 @@ class Applier:
         return len(self._waiters)
 
     def wait(self, request_id: int, deadline: float) -> Waiter:
-        """A future for the result of a request; `deadline`: the loop's time, never before an earlier caller's."""
+        """A future for the result of a request; `deadline`: the loop's time, extended to that of the caller before."""
         future: Waiter = asyncio.get_running_loop().create_future()
         self._waiters[request_id] = future
+        if self._deadlines and deadline < self._deadlines[-1][0]:  # one that was held up: the queue keeps its order
+            deadline = self._deadlines[-1][0]
         self._deadlines.append((deadline, request_id))
         return future
 
@@ -74,13 +84,14 @@ class Applier:
         """Drops a waiter that has gone; its proposal goes on."""
         self._waiters.pop(request_id, None)
 
-    def expire(self, now: float, error: Callable[[], EtcdError]) -> None:
-        """Fails the waiters whose time is over: the outcome of their requests is unknown."""
+    def expire(self, now: float, error: Callable[[float], EtcdError]) -> None:
+        """Fails the waiters whose time is over, with the error for their deadline: the outcome is unknown."""
         while self._deadlines and self._deadlines[0][0] <= now:
-            waiter = self._waiters.pop(self._deadlines.popleft()[1], None)
+            deadline, request_id = self._deadlines.popleft()
+            waiter = self._waiters.pop(request_id, None)
             if waiter is not None and not waiter.done():
                 self._metrics.proposals_failed.inc()
-                waiter.set_exception(error())
+                waiter.set_exception(error(deadline))
 
     def stop(self, error: type[EtcdError]) -> None:
         """Fails everyone who waits."""
@@ -97,12 +108,15 @@ class Applier:
         """
         if not entry.data:  # the empty entry that opens a leader's term
             self._machine.apply(entry.index, Command(None))
-            self.on_term()
+            self.on_term(entry.term)
             return None
         data = entry.data if entry.type is EntryType.NORMAL else self._change_configuration(entry)
         envelope, request = command.decode(data)
         asked = Command(request, envelope.user, envelope.auth_revision, envelope.time)
         if not _is_light(request):
+            if type(request) in _OF_MEMBERS:
+                self._apply_to_members(entry.index, envelope, asked)
+                return None
             if self._machine.is_large(asked):
                 return self._apply_in_slices(entry.index, envelope, asked)
             missing = self._machine.missing(asked)
@@ -112,6 +126,11 @@ class Applier:
         result = self._machine.apply(entry.index, asked)
         self._finish(envelope, asked, result, self._monotonic() - started)
         return None
+
+    def _apply_to_members(self, index: int, envelope: command.Envelope, asked: Command) -> None:
+        result = self._machine.apply(index, asked)
+        self.on_members()
+        self._finish(envelope, asked, result, 0.0)
 
     async def _apply_with(self, lacks: Missing, index: int, envelope: command.Envelope, asked: Command) -> None:
         started = self._monotonic()

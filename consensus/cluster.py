@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from consensus import command
 from consensus.raft.types import ConfChange, ConfChangeType, ConfState
 from raftgate.api.cluster import Member, MemberAdded
@@ -20,10 +22,18 @@ def cluster_id(member_ids: Sequence[int]) -> int:
 
 
 def bootstrap_changes(members: Iterable[Member]) -> list[ConfChange]:
-    """The changes that a new cluster's log begins with, the same on each of its members."""
+    """The changes that a new cluster's log begins with, the same on each of its members.
+
+    Names and client URLs are left out: each member knows its own only, and publishes them.
+    """
+    bare = [msgspec.structs.replace(member, name="", clientURLs=()) for member in members]
     return [
-        ConfChange(ConfChangeType.ADD_NODE, member.ID, command.encode(0, MemberAdded(member=member), 0.0))
-        for member in sorted(members, key=lambda member: member.ID)
+        ConfChange(
+            ConfChangeType.ADD_LEARNER_NODE if member.isLearner else ConfChangeType.ADD_NODE,
+            member.ID,
+            command.encode(0, MemberAdded(member=member), 0.0),
+        )
+        for member in sorted(bare, key=lambda member: member.ID)
     ]
 
 

@@ -54,6 +54,7 @@ class Compaction:
 
     async def _remove(self) -> None:
         machine = self._machine
+        self._tell()  # another store may have it done already
         while not machine.compaction_done(machine.compact_revision):
             await self._whole.wait()
             step = machine.compaction_step()
@@ -72,9 +73,11 @@ class Compaction:
     async def _vacuum(self) -> None:
         """Gives free pages back; the file shrinks with the checkpoint behind."""
         freed = 0
+        await self._whole.wait()
         while count := await self._env.run_blocking(Lane.DATABASE, self._machine.writer.vacuum, VACUUM_PAGES):
             freed += count
             await asyncio.sleep(self._pause)
+            await self._whole.wait()
         if freed:
             await self._flush.checkpoint()
 

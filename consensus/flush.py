@@ -6,7 +6,7 @@ that SQLite may have lost.
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -46,8 +46,9 @@ class Flush:
         """Up to here SQLite has committed everything."""
         self.wake = asyncio.Event()
         """Set to have the next turn at once."""
+        self.keeps_log: Callable[[], bool] = lambda: False
+        """Whether somebody needs the log as it is: nothing is cut meanwhile."""
         self._machine = machine
-        self._writer = machine.writer
         self._flushed_bytes = 0
         self._wal = wal
         self._env = env
@@ -73,7 +74,7 @@ class Flush:
         """Flushes what is pending and, when it is time, checkpoints and cuts."""
         await self.flush()
         applied = self._machine.applied_index
-        if applied - self._cut_at >= self._options.snapshot_count:
+        if applied - self._cut_at >= self._options.snapshot_count and not self.keeps_log():
             self._cut_at = applied
             await self._cut(applied)
         elif self._flushed_bytes > CHECKPOINT_BYTES:
@@ -83,7 +84,7 @@ class Flush:
     @property
     def database_bytes(self) -> int:
         """Size of the database without what is on its way: that is still among the machine's pending bytes."""
-        return self._size_before if self._writing else self._writer.size.total
+        return self._size_before if self._writing else self._machine.writer.size.total
 
     @property
     def writing_bytes(self) -> int:
@@ -108,13 +109,10 @@ class Flush:
         """
         if self._writing is None:
             await self._whole.wait()
-            batch = self._machine.batch()
-            if batch is None:
-                return False
-            started = self._env.monotonic()
-            self._size_before = self._writer.size.total
-            self._writing = _Writing(batch, started, self._env.run_blocking(Lane.DATABASE, self._writer.flush, batch))
+        if self._writing is None and not self._begin():  # somebody else who waited may have begun
+            return False
         writing = self._writing
+        assert writing is not None
         await asyncio.shield(writing.done)
         if self._writing is writing:  # nobody else has waited for the same one
             self._writing = None
@@ -124,10 +122,32 @@ class Flush:
             self._flushed_bytes += writing.batch.size
         return True
 
+    def _begin(self) -> bool:
+        """Starts to write a batch, if there is one."""
+        machine = self._machine
+        batch = machine.batch()
+        if batch is None:
+            return False
+        started = self._env.monotonic()
+        self._size_before = machine.writer.size.total
+        self._writing = _Writing(batch, started, self._env.run_blocking(Lane.DATABASE, machine.writer.flush, batch))
+        return True
+
+    async def settled(self) -> None:
+        """Returns when no batch is on its way."""
+        if self._writing is not None:
+            await self.flush()
+
+    def exchanged(self) -> None:
+        """Begins again with the machine's store, which is another one; nothing is on its way."""
+        self.flushed_index = self._cut_at = self._machine.applied_index
+        self._flushed_bytes = 0
+
     async def checkpoint(self) -> int | None:
         """Makes what was flushed durable in the main file; answers its index, None if a reader holds some back."""
+        await self._whole.wait()
         started = self._env.monotonic()
-        durable = await self._env.run_blocking(Lane.DATABASE, self._writer.checkpoint)
+        durable = await self._env.run_blocking(Lane.DATABASE, self._machine.writer.checkpoint)
         self._metrics.checkpoint.observe(self._env.monotonic() - started)
         if durable is not None:
             self._flushed_bytes = 0

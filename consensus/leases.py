@@ -1,6 +1,7 @@
 """The Lease service of one member (etcd v3rpc/lease.go, v3_server.go).
 
-Grants and revocations go through the log. A renewal does not: it is the leader's clock alone that it moves.
+Grants and revocations go through the log. A renewal does not: it is the leader's clock alone that it moves, so the
+leader is asked, also of what a lease has left.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import Final
 import msgspec
 
 from consensus.env import Lane
+from consensus.leader_calls import LeaderCalls
 from consensus.lease_clock import Timer
 from consensus.lessor import Lessor
 from consensus.options import Options
@@ -19,6 +21,7 @@ from consensus.quota import Quota
 from consensus.replica import Replica
 from consensus.server import Handlers
 from raftgate.api import errors
+from raftgate.api.kv import ResponseHeader
 from raftgate.api.lease import (
     LeaseGrantRequest,
     LeaseGrantResponse,
@@ -43,12 +46,17 @@ SORT_AT_ONCE: Final = 2_000
 class LeaseService:
     """Answers what concerns leases."""
 
-    def __init__(self, replica: Replica, proposals: Proposals, quota: Quota, lessor: Lessor) -> None:
+    def __init__(
+        self, replica: Replica, proposals: Proposals, quota: Quota, lessor: Lessor, leader_calls: LeaderCalls
+    ) -> None:
+        """Registers with `leader_calls` what this member answers while it leads."""
         self._replica = replica
         self._machine = replica.machine
         self._proposals = proposals
         self._quota = quota
         self._lessor = lessor
+        self._leader_calls = leader_calls
+        leader_calls.register({LeaseKeepAliveRequest: self._renew, LeaseTimeToLiveRequest: self._look_up})
         self._least_ttl = least_ttl(replica.options)
         self.handlers: Handlers = {
             LeaseGrantRequest: self._grant,
@@ -69,25 +77,39 @@ class LeaseService:
         return await self._proposals.propose(request)
 
     async def _keep_alive(self, request: LeaseKeepAliveRequest) -> LeaseKeepAliveResponse:
-        """Renews at once what is known here; a lease that is not may have been granted by a leader before."""
-        ttl: int | None = None
-        while ttl is None:
-            await self._lead()
-            if self._lessor.has_stalled() or request.ID not in self._machine.leases:
-                await self._confirm()
-            try:
-                async with asyncio.timeout(self._replica.options.request_timeout):
-                    ttl = await self._lessor.renew(request.ID)
-            except TimeoutError:
-                raise errors.Timeout from None
-        return LeaseKeepAliveResponse(self._replica.header(self._machine.revision), request.ID, ttl)
+        answer = await self._leader_calls.ask(request)
+        return msgspec.structs.replace(answer, header=self._own_header(answer.header))
 
     async def _time_to_live(self, request: LeaseTimeToLiveRequest) -> LeaseTimeToLiveResponse:
-        await self._lead()
+        answer = await self._leader_calls.ask(request)
+        return msgspec.structs.replace(answer, header=self._own_header(answer.header))
+
+    def _own_header(self, header: ResponseHeader | None) -> ResponseHeader:
+        """What a client is told comes from the member that it asked (etcd v3rpc/lease.go)."""
+        if header is not None and header.member_id == self._replica.options.member.ID:
+            return header
+        return self._replica.header(self._machine.revision)
+
+    async def _renew(self, request: LeaseKeepAliveRequest) -> LeaseKeepAliveResponse:
+        """Renews at once what is known here; a lease that is not may have been granted by a leader before.
+
+        Raises: NotLeader.
+        """
+        if not self._lessor.promoted.is_set():
+            raise errors.NotLeader
+        if self._lessor.has_stalled() or request.ID not in self._machine.leases:
+            await self._confirm()
+        ttl = await self._lessor.renew(request.ID)
+        if ttl is None:
+            raise errors.NotLeader
+        return LeaseKeepAliveResponse(self._replica.header(self._machine.revision), request.ID, ttl)
+
+    async def _look_up(self, request: LeaseTimeToLiveRequest) -> LeaseTimeToLiveResponse:
+        """Raises: NotLeader."""
         await self._replica.reads.barrier()
         await self._replica.applier.whole.wait()
         if not self._lessor.promoted.is_set():
-            raise errors.LeaderChanged
+            raise errors.NotLeader
         if request.keys and self._machine.leases.count(request.ID) > SORT_AT_ONCE:
             return await self._with_very_many_keys(request.ID)
         keys = self._machine.attached(request.ID) if request.keys else ()
@@ -124,23 +146,6 @@ class LeaseService:
         if len(timers) <= SORT_AT_ONCE:
             return LeaseLeasesResponse(header, _in_order(timers))
         return LeaseLeasesResponse(header, await self._replica.env.run_blocking(Lane.READERS, _in_order, timers))
-
-    async def _lead(self) -> None:
-        """Waits until this member counts the leases' time.
-
-        Raises: NotLeader, NoLeader.
-        """
-        if self._lessor.promoted.is_set():
-            return
-        node, own = self._replica.node, self._replica.options.member.ID
-        try:
-            async with asyncio.timeout(self._replica.options.request_timeout):
-                while not self._lessor.promoted.is_set():
-                    if node.leader not in (0, own):
-                        raise errors.NotLeader
-                    await self._lessor.promoted.wait()
-        except TimeoutError:
-            raise errors.NoLeader from None
 
     async def _confirm(self) -> None:
         """Returns when this member has been confirmed as leader, and has applied all that was committed before.

@@ -72,6 +72,11 @@ class Lessor:
         self._clock.now()
         return self._clock.stalled > 0
 
+    def restore(self, leases: Leases) -> None:
+        """Goes on with the leases of another store, which has taken the place of the one before."""
+        self.demote()
+        self._leases = leases
+
     def promote(self, extension: float) -> None:
         """Begins to count; every lease gets its time anew, and `extension` seconds."""
         self._forget()

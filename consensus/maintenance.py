@@ -1,8 +1,9 @@
-"""The Maintenance service of one member: status, hashes, defragmentation and alarms."""
+"""The Maintenance service of one member: status, hashes, defragmentation, alarms and the transfer of leadership."""
 
 import asyncio
 import logging
 
+from consensus.cluster import conf_state
 from consensus.env import Lane
 from consensus.flush import Flush
 from consensus.proposals import Proposals
@@ -22,6 +23,8 @@ from raftgate.api.maintenance import (
     HashKVResponse,
     HashRequest,
     HashResponse,
+    MoveLeaderRequest,
+    MoveLeaderResponse,
     StatusRequest,
     StatusResponse,
 )
@@ -45,6 +48,7 @@ class Maintenance:
             HashKVRequest: self._hash_kv,
             DefragmentRequest: self._defragment,
             AlarmRequest: self._alarm,
+            MoveLeaderRequest: self._move_leader,
         }
 
     async def _status(self, _request: StatusRequest) -> StatusResponse:
@@ -62,6 +66,7 @@ class Maintenance:
             raftAppliedIndex=status.applied,
             errors=tuple(problems),
             dbSizeInUse=size.in_use,
+            isLearner=options.member.ID in conf_state(self._machine.members).learners,
             storageVersion=options.storage_version,
             dbSizeQuota=self._quota.limit,
             downgradeInfo=DowngradeInfo(),
@@ -91,6 +96,7 @@ class Maintenance:
         """Rewrites the file; log, reads and writes in memory go on meanwhile."""
         async with self._defragmenting:
             started = self._replica.env.monotonic()
+            await self._replica.applier.whole.wait()
             before = self._machine.writer.size.total
             await self._replica.env.run_blocking(Lane.DATABASE, self._machine.writer.defragment)
             took = self._replica.env.monotonic() - started
@@ -108,6 +114,26 @@ class Maintenance:
         if request.action is AlarmAction.ACTIVATE and isinstance(request.alarm, int):
             raise errors.InvalidArgument("etcdserver: unknown alarm type")  # ends an etcd
         return await self._proposals.propose(request)
+
+    async def _move_leader(self, request: MoveLeaderRequest) -> MoveLeaderResponse:
+        """Answers when the target leads; what gets lost on the way is asked for again.
+
+        etcd asks once and then waits for as long as its caller does (server.go, moveLeader).
+        """
+        node, options = self._replica.node, self._replica.options
+        if node.leader != options.member.ID:
+            raise errors.NotLeader
+        if request.targetID not in conf_state(self._machine.members).voters:
+            raise errors.BadLeaderTransferee
+        fields = {"from": f"{node.leader:x}", "to": f"{request.targetID:x}"}
+        try:
+            async with asyncio.timeout(options.request_timeout):
+                await node.hand_over(request.targetID, options.election_timeout)
+        except TimeoutError:
+            log.warning("leadership transfer took too long", extra={"fields": fields})
+            raise errors.TimeoutLeaderTransfer from None
+        log.info("leadership transferred", extra={"fields": fields})
+        return MoveLeaderResponse()
 
 
 def _alarm_text(member_id: int, alarm: AlarmType | int) -> str:

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from consensus.raft.rawnode import Status
+from consensus.snapshot_metrics import SnapshotMetrics
 from raftgate.api.maintenance import AlarmMember
 
 
@@ -99,6 +100,7 @@ class Metrics:
             "etcd_disk_backend_commit_duration_seconds", "Durations of commits of the database.", disk
         )
         self.leases = LeaseMetrics(registry)
+        self.snapshots = SnapshotMetrics(registry)
         self.batch_entries = histogram("raftgate_proposal_batch_entries", "Entries per log append.", doubling(1, 10))
         self.loop_lag = histogram(
             "raftgate_event_loop_lag_seconds", "How late the event loop came for a tick.", doubling(0.001, 12)

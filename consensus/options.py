@@ -40,6 +40,12 @@ class Options:
     max_request_bytes: int = 1_572_864
     max_txn_ops: int = 128
     warning_apply_duration: float = 0.1
+    max_message_bytes: int = 1 << 20
+    """Entries in one message between members, in bytes; one entry may be larger."""
+    max_inflight: int = 256
+    """Messages with entries that go to a member ahead of its answers."""
+    initial_members: tuple[Member, ...] = ()
+    """Who founds a new cluster, this member among them; empty where it does so alone."""
 
     @property
     def request_timeout(self) -> float:

@@ -14,8 +14,8 @@ import httptools
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_ANSWER_BYTES: Final = 16 << 20
-_MAX_CALLS: Final = 64  # at once to one peer; further ones wait
-_MAX_IDLE: Final = 8
+_MAX_CALLS: Final = 64
+"""At once to one peer, over as many connections, which are kept; further ones wait."""
 
 
 class PeerUnreachable(Exception):
@@ -161,7 +161,7 @@ class _CallConnection(AnswerProtocol):
 
     def answer_ended(self) -> None:
         waiting, self._waiting = self._waiting, None
-        if waiting is None or waiting.done() or not self._parser.should_keep_alive() or len(self._idle) >= _MAX_IDLE:
+        if waiting is None or waiting.done() or not self._parser.should_keep_alive():
             self.transport.close()
         else:
             self._idle.append(self)

@@ -11,9 +11,10 @@ import msgspec
 
 from consensus import command
 from consensus.apply import Waiter
-from consensus.raft.errors import ProposalDropped
+from consensus.raft.errors import ProposalDropped, TooMuchUncommitted
 from consensus.replica import Replica
 from raftgate.api import errors
+from raftgate.api.errors import EtcdError
 from raftgate.api.message import Message, Request
 from storage import validation
 from storage.options import PENDING_LIMIT
@@ -26,8 +27,14 @@ MAX_BACKLOG = 5000  # etcd v3_server.go, maxGapBetweenApplyAndCommitIndex
 class Proposals:
     """Replicates the requests that one member takes."""
 
-    def __init__(self, replica: Replica, waiting_bytes: Callable[[], int]) -> None:
-        """`waiting_bytes`: of applied rows whose write into SQLite has not begun."""
+    def __init__(
+        self, replica: Replica, waiting_bytes: Callable[[], int], is_connected: Callable[[float], bool]
+    ) -> None:
+        """`waiting_bytes`: of applied rows whose write into SQLite has not begun.
+
+        `is_connected`: whether the leader, or from the leader a quorum, was there for the last so many seconds.
+        """
+        self._is_connected = is_connected
         self._waiting_bytes = waiting_bytes
         self._replica = replica
         self._node = replica.node
@@ -35,7 +42,7 @@ class Proposals:
         self._env = replica.env
         self._options = replica.options
         self._loop = asyncio.get_running_loop()
-        self._next_id = first_request_id(replica.options.member.ID, replica.env.wall_time())
+        self._next_id = first_request_id(replica.options.member.ID, replica.env.random_bytes(6))
 
     async def propose(self, request: Request[R]) -> R:
         """Replicates a client's request; the answer's header is completed.
@@ -55,15 +62,30 @@ class Proposals:
         self._check_backlog()
         if validation.encoded_size(request) > self._options.max_request_bytes:
             raise errors.RequestTooLarge
-        if not self._node.leader:
-            await self._wait_for_leader()
-        request_id = self._next_id
-        waiter = self.submit(request, deadline)
+        request_id, waiter = await self._propose(request, deadline)
         try:
             return cast("R", await waiter)
         except asyncio.CancelledError:
             self._applier.forget(request_id)
             raise
+
+    async def _propose(self, request: Request[R], deadline: float) -> tuple[int, Waiter]:
+        """Proposes as soon as somebody leads who takes proposals: what was dropped is not in the log.
+
+        Raises: TooManyRequests, DeadlineExceeded, Timeout.
+        """
+        while True:
+            if not self._node.leader:
+                await self._wait_for_leader(deadline)
+            request_id = self._next_id
+            try:
+                return request_id, self._submit(request, deadline)
+            except TooMuchUncommitted:
+                raise errors.TooManyRequests from None
+            except ProposalDropped:  # the leader hands over, or leads no more
+                if self._loop.time() >= deadline:
+                    raise errors.Timeout from None
+                await asyncio.sleep(self._options.heartbeat_interval)
 
     def submit(self, request: Request[R], deadline: float | None = None) -> Waiter:
         """Proposes a request at once, of the member's own, too; the future has its answer or error.
@@ -73,12 +95,29 @@ class Proposals:
         """
         if deadline is None:
             deadline = self._loop.time() + self._options.request_timeout
-        request_id = self._next_id
-        self._next_id += 1
         try:
-            self._node.propose(command.encode(request_id, request, self._env.wall_time()))
+            return self._submit(request, deadline)
         except ProposalDropped:
             raise errors.TooManyRequests from None
+
+    def timed_out(self, deadline: float) -> EtcdError:
+        """Why a request that had to wait until its deadline, the loop's time, may have no answer.
+
+        As etcd v3_server.go, parseProposeCtxErr.
+        """
+        node, options = self._node, self._options
+        began = deadline - options.request_timeout
+        if node.leader_since - 2 * options.election_timeout < began < node.leader_since:
+            return errors.TimeoutDueToLeaderFail()
+        if node.leader and not self._is_connected(self._loop.time() - began):
+            return errors.TimeoutDueToConnectionLost()
+        return errors.Timeout()
+
+    def _submit(self, request: Request[R], deadline: float) -> Waiter:
+        """Raises: ProposalDropped."""
+        request_id = self._next_id
+        self._next_id += 1
+        self._node.propose(command.encode(request_id, request, self._env.wall_time()))
         return self._applier.wait(request_id, deadline)
 
     def _check_backlog(self) -> None:
@@ -86,19 +125,18 @@ class Proposals:
         if status.commit - status.applied > MAX_BACKLOG or self._waiting_bytes() > PENDING_LIMIT:
             raise errors.TooManyRequests
 
-    async def _wait_for_leader(self) -> None:
+    async def _wait_for_leader(self, deadline: float) -> None:
         try:
-            async with asyncio.timeout(self._options.request_timeout):
+            async with asyncio.timeout_at(deadline):
                 await self._node.leader_known.wait()
         except TimeoutError:
             raise errors.DeadlineExceeded from None
 
 
-def first_request_id(member_id: int, wall_time: float) -> int:
-    """The id from which a member counts its requests: 16 bits of member, 40 of milliseconds, 8 of counter.
+def first_request_id(member_id: int, chance: bytes) -> int:
+    """The id from which a member counts its requests in this run: 16 bits of member, and 48 of chance.
 
-    The counter may run over into the milliseconds: ids stay unique across restarts as long as fewer than 256 requests
-    a millisecond are made (etcd pkg/idutil).
+    etcd takes the time in milliseconds (pkg/idutil); a clock that is set back would then give ids of the run before
+    to others, and an entry that is still to be applied would answer a request that it is not of.
     """
-    milliseconds = int(wall_time * 1000) & (2**40 - 1)
-    return (member_id & 0xFFFF) << 48 | milliseconds << 8
+    return (member_id & 0xFFFF) << 48 | int.from_bytes(chance[:6], "big")

@@ -13,15 +13,22 @@ from raftgate.api.errors import EtcdError, LeaderChanged, Timeout
 
 Waiting = list["asyncio.Future[None]"]
 
+RETRY = 0.5
+"""Seconds after which a question without an answer is put again: etcd v3_server.go, readIndexRetryTime."""
+
 
 class Reads:
     """The reads of one member that wait for their barrier."""
 
-    def __init__(self, ask: Callable[[bytes], bool], timeout: float, metrics: Metrics) -> None:
+    def __init__(self, ask: Callable[[bytes], bool], timeout: float, metrics: Metrics, prefix: bytes = b"") -> None:
         """Puts rounds to `ask`, which takes the context that a ReadState will carry; `timeout`: seconds.
 
         `ask` answers whether the question was taken; without a leader nobody takes it, and it is asked again.
+        Contexts begin with `prefix`, which must differ from run to run: a late answer to a question of an earlier
+        process would serve the wrong read.
         """
+        self._prefix = prefix
+        self._retry_at = 0.0
         self._ask = ask
         self._timeout = timeout
         self._metrics = metrics
@@ -49,7 +56,7 @@ class Reads:
 
     def _start_round(self) -> None:
         self._counter += 1
-        context = self._counter.to_bytes(8, "big")
+        context = self._prefix + self._counter.to_bytes(8, "big")
         self._rounds[context] = (self._loop.time() + self._timeout, self._gathering)
         self._gathering = []
         if not self._ask(context):
@@ -73,8 +80,8 @@ class Reads:
             _wake(self._behind.popleft()[2])
 
     def leader_changed(self) -> None:
-        """Fails the rounds that nobody will confirm any more, and asks again where nobody was there to ask."""
-        for context in self._rounds.keys() - set(self._unasked):
+        """Fails the rounds that the former leader has not confirmed, and asks where nobody was there to be asked."""
+        for context in [context for context in self._rounds if context not in self._unasked]:
             self._fail(self._rounds.pop(context)[1], LeaderChanged)
         self._ask_again()
 
@@ -84,10 +91,17 @@ class Reads:
     def expire(self, now: float) -> None:
         """Fails the reads whose time is over, and asks again for others; `now`: the loop's time."""
         self._ask_again()
+        if now >= self._retry_at:  # questions and answers may get lost between members
+            self._retry_at = now + RETRY
+            oldest = now + self._timeout - RETRY
+            for context in [each for each, (deadline, _) in self._rounds.items() if deadline <= oldest]:
+                if context not in self._unasked and not self._ask(context):
+                    self._unasked.append(context)
         for context, (deadline, waiting) in list(self._rounds.items()):
             if deadline > now:
                 break
             del self._rounds[context]
+            self._metrics.slow_read_indexes.inc()
             self._fail(waiting, Timeout)
         while self._behind and self._behind[0][1] <= now:
             self._fail(self._behind.popleft()[2], Timeout)

@@ -31,7 +31,7 @@ class Replica:
 
     def header(self, revision: int) -> ResponseHeader:
         """The header of an answer that this member gives now."""
-        return ResponseHeader(self.options.cluster_id, self.options.member.ID, revision, self.node.status().term)
+        return ResponseHeader(self.options.cluster_id, self.options.member.ID, revision, self.node.term)
 
     async def read(self, read: Callable[[], Read | Fetch[Read]]) -> Read:
         """Answers a read of the machine, in a reader's thread where rows must come from SQLite.

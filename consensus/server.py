@@ -98,7 +98,7 @@ class Server:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(interval)
-            self._replica.applier.expire(loop.time(), errors.Timeout)
+            self._replica.applier.expire(loop.time(), self._proposals.timed_out)
             self._replica.reads.expire(loop.time())
             self._watches.expire(loop.time())
 

@@ -6,7 +6,7 @@ Nothing here waits for a peer: `send` hands over what can be handed over and dro
 import asyncio
 import logging
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
@@ -18,6 +18,7 @@ from consensus.peer_http import Answer, Calls, PeerUnreachable
 from consensus.peer_identity import CALL_PATH, PeerIdentity, Refused
 from consensus.peer_metrics import PeerMetrics
 from consensus.raft.types import Message, MessageType
+from consensus.snapshot_http import post_snapshot
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,14 @@ class Transport(Protocol):
         """
         ...
 
+    async def send_snapshot(self, message: Message, store: AsyncIterator[bytes]) -> None:
+        """Sends a SNAP with the pieces of the store behind it; returns when the member has that durably.
+
+        `consensus.snapshots.Receiver.receive` takes both there.
+        Raises: PeerUnreachable, Refused, and what `store` raises.
+        """
+        ...
+
     async def version(self, member_id: int) -> dict[str, str]:
         """What a member's /version says.
 
@@ -79,6 +88,10 @@ class Callbacks:
     """Messages to that member were dropped, or the connection to it is lost: its progress is to be probed."""
     on_removed: Callable[[], None] = _nothing
     """A member has said that this one was removed from the cluster."""
+
+
+Connect = Callable[[Callbacks], Transport]
+"""Makes the transport of a member that is being put together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +149,14 @@ class HttpTransport:
     async def call(self, member_id: int, body: bytes, path: str = CALL_PATH) -> bytes:
         """A POST over a connection of its own."""
         return (await self._ask("POST", member_id, path, body)).body
+
+    async def send_snapshot(self, message: Message, store: AsyncIterator[bytes]) -> None:
+        """One long POST, over a connection of its own."""
+        peer = self._peers.get(message.to)
+        if peer is None:
+            raise PeerUnreachable(f"no member {message.to:x} is known")
+        options = self._options
+        await post_snapshot(peer.url(Lane.SIGNALS), options.identity, message, store, options.channel.tls)
 
     async def version(self, member_id: int) -> dict[str, str]:
         """A GET of /version."""

@@ -3,8 +3,9 @@
 One `save` is one batch: one write and at most one sync. Format in `consensus.wal_format`, what a crash may leave in
 `consensus.wal_recovery`, threads in `consensus.wal_index`.
 
-`save`, `cut` and `close` must not overlap (they belong to one lane); the LogStore methods may be called from another
-thread meanwhile. After a failed write or sync nobody knows what the disk holds, so that all calls but `close` raise.
+`save`, `cut`, `restore` and `close` must not overlap (they belong to one lane); the LogStore methods may be called
+from another thread meanwhile. After a failed write or sync nobody knows what the disk holds, so that all calls but
+`close` raise.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import Self
 
 from consensus.env import Disk, Env, File
 from consensus.raft.errors import Compacted, Unavailable
-from consensus.raft.types import Entry, HardState, SnapshotMeta
+from consensus.raft.types import NONE, Entry, HardState, SnapshotMeta
 from consensus.wal_format import (
     BATCH_SIZE,
     HEADER_SIZE,
@@ -25,7 +26,7 @@ from consensus.wal_format import (
     Marker,
     WalError,
 )
-from consensus.wal_index import LogIndex, term_runs
+from consensus.wal_index import LogIndex, Segment, term_runs
 from consensus.wal_reader import read_back
 from consensus.wal_recovery import Recovered, create_segment, recover, remove_temporary, segment_names
 
@@ -249,13 +250,16 @@ class Wal:
         changed = None if state == self._stored_state else state
         return self._index.segments[-1].codec.encode(self._number, changed, entries)
 
-    def _roll(self, marker: Marker, need: int) -> None:
-        """Begins a new segment with room for a batch of `need` bytes; everything before is durable."""
+    def _roll(self, marker: Marker, need: int, index: int = 0) -> None:
+        """Begins a new segment with room for a batch of `need` bytes; everything before is durable.
+
+        `index`: its first one, where it does not follow the last entry.
+        """
         newest = self._index.segments[-1].header
         options = self._options
         header = Header(
             newest.sequence + 1,
-            self._index.last_index + 1,
+            index or self._index.last_index + 1,
             self._number,
             self.identity,
             self._hard_state,
@@ -288,16 +292,41 @@ class Wal:
         return self._index.marker.index + 1
 
     def _drop(self, count: int, marker: Marker) -> None:
-        disk, dropped = self._env.disk, self._index.segments[:count]
+        dropped = self._index.segments[:count]
         self._roll(marker, BATCH_SIZE)  # its header says that the log begins behind the marker
         self._index.drop(marker, count)
         while self._recent and self._recent_low <= marker.index:
             self._evict()
-        # The oldest first, each durably: a crash in between leaves no gap in the sequence.
+        self._remove(dropped)
+
+    def _remove(self, dropped: Sequence[Segment]) -> None:
+        """Removes segments, the oldest first, each durably: a crash in between leaves no gap in the sequence."""
+        disk = self._env.disk
         for segment in dropped:
             disk.remove(segment.path)
             if not self._options.unsafe_no_fsync:
                 disk.sync_directory(self._directory)
+
+    def restore(self, snapshot: SnapshotMeta) -> None:
+        """Begins the log anew behind a state that has come from elsewhere; term and vote stay.
+
+        The caller answers for it that this state is durable, and used from now on. A term that is below the
+        snapshot's is raised to it: nobody was voted for in that term, or it would have been known.
+        Raises: OSError, and no further call will succeed.
+        """
+        self._check()
+        marker, state = Marker(snapshot.index, snapshot.term), self._hard_state
+        dropped = self._index.segments
+        with self._poisoning():
+            if state.term < snapshot.term:
+                state = HardState(snapshot.term, NONE, state.commit)
+            self._hard_state = HardState(state.term, state.vote, max(state.commit, snapshot.index))
+            self._roll(marker, BATCH_SIZE, snapshot.index + 1)
+            self._recent.clear()
+            self._recent_bytes, self._recent_low = 0, snapshot.index + 1
+            self._index.restore(marker)
+            self._index.drop(marker, len(dropped))
+            self._remove(dropped)
 
     def close(self) -> None:
         """Writes a commit index that is still outstanding and lets go of the file; a second call does nothing.

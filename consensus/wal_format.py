@@ -97,6 +97,11 @@ class Header:
         """The segment's file name."""
         return f"{self.sequence:016x}-{self.index:016x}.wal"
 
+    @property
+    def begins_anew(self) -> bool:
+        """Whether nothing of the segments before it is part of the log: it begins right behind the marker."""
+        return self.marker.index == self.index - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

@@ -99,6 +99,14 @@ class LogIndex:
         self._terms = ((marker.index, marker.term), *(run for run in self._terms if run[0] > marker.index))
         self.segments = self.segments[count:]
 
+    def restore(self, marker: Marker) -> None:
+        """Gives up all entries: the log begins anew behind the marker, which may be above the last one."""
+        self.marker = marker
+        self.last_index = marker.index
+        self._terms = ((marker.index, marker.term),)
+        for segment in self.segments:
+            segment.truncate(0)
+
     def term(self, index: int) -> int:
         """The term of an entry from the marker to the last."""
         terms = self._terms

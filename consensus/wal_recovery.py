@@ -9,6 +9,7 @@ What a stop may leave behind, and what becomes of it:
   is lost in silence on this member (others have it; a lone member has lost it).
 - A bad batch with a good one, or a newer segment, behind it: the batch was durable and has changed. That is
   corruption, and the log does not open.
+- Segments before one that begins anew: a snapshot has taken their place. They go with the next cut.
 - A whole batch that was written, but whose sync did not return (the process was killed, or the sync failed and Linux
   then calls its pages clean): it is written and synced once more before anybody can rely on it.
 """
@@ -169,7 +170,9 @@ class _Replay:
         if header.number != self.number:
             reason = f"batch {self.number} is damaged or missing, while segment {path.name} begins with {header.number}"
             raise WalCorrupt(before.path, before.used, reason)
-        if header.index != self._index.last_index + 1:
+        if header.begins_anew:  # a snapshot has taken the place of what was before, see `Wal.restore`
+            self._index.restore(header.marker)
+        elif header.index != self._index.last_index + 1:
             raise WalCorrupt(path, 0, f"the segment follows entry {header.index - 1}, not {self._index.last_index}")
 
     def _batch(self, index: LogIndex, segment: Segment, batch: Batch) -> None:

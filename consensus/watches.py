@@ -14,6 +14,7 @@ from raftgate.api import errors
 from raftgate.api.errors import EtcdError
 from raftgate.api.kv import ResponseHeader
 from raftgate.api.message import Caller
+from storage.database import StoreExchanged
 
 log = logging.getLogger(__name__)
 
@@ -112,5 +113,7 @@ class Watches:
                 else:
                     await self._replica.env.run_blocking(Lane.READERS, read)
                 await whole.wait()
+        except StoreExchanged:
+            log.debug("watches catch up from another store")
         finally:
             steps.close()

@@ -19,7 +19,7 @@ from gateway.options import Check, Options
 from gateway.replies import GET_ONLY, TEXT, Headers, Reply, make_reply
 from raftgate.api.errors import EtcdError, NoLeader, NotSupportedForLearner, PermissionDenied, Timeout, UserEmpty
 from raftgate.api.kv import RangeRequest
-from raftgate.api.maintenance import AlarmRequest, AlarmType
+from raftgate.api.maintenance import AlarmType, StatusRequest
 from raftgate.api.message import Caller
 
 _LOG = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ _NEEDS_LEADER = Caller(needs_leader=True)
 _KEY = b"\0"  # the lowest key there can be: looking it up costs the same however many keys there are
 _LOCAL_READ = RangeRequest(key=_KEY, limit=1, keys_only=True, serializable=True)
 _QUORUM_READ = RangeRequest(key=_KEY, limit=1, keys_only=True)
+_ALARM = "alarm:"  # in the status, before the type of an active one
 _WARN_SECONDS = 10.0  # between two warnings about one check
 
 T = TypeVar("T")
@@ -103,8 +104,9 @@ class Health:
         return ""
 
     async def _alarms(self) -> list[str]:
-        response = await self._bounded(self._backend.call(AlarmRequest(), NOBODY))
-        return [str(member.alarm) for member in response.alarms]
+        """By the status, which needs no quorum (etcd etcdhttp/health.go asks the member's own store)."""
+        status = await self._bounded(self._backend.call(StatusRequest(), NOBODY))
+        return [error.rpartition(_ALARM)[2].strip() for error in status.errors if _ALARM in error]
 
     async def _find_corruption(self) -> None:
         if AlarmType.CORRUPT in await self._alarms():

@@ -7,40 +7,40 @@ import os
 import platform
 import resource
 import signal
-import socket
 import sqlite3
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from prometheus_client import CollectorRegistry, Gauge
-from starlette.types import ASGIApp
 
 import raftgate
-from consensus.cluster import cluster_id, member_id
 from consensus.data_dir import DataDir, DataDirInvalid
 from consensus.disk import DirectoryLocked, lock_directory
 from consensus.env import Lane
 from consensus.member import Member, StoreMismatch, open_wal
 from consensus.metrics import Metrics
 from consensus.options import Options
-from consensus.peer import build_peer_app
 from consensus.quota import MAX_BYTES, effective
 from consensus.raft.errors import LogCorrupt
 from consensus.wal import Wal
-from consensus.wal_format import Identity, WalError
+from consensus.wal_format import WalError
 from gateway import options as gateway_options
 from gateway.app import build_app, build_metrics_app
 from gateway.cors import Cors
+from gateway.health import Unhealthy
 from gateway.metrics import Metrics as GatewayMetrics
 from gateway.metrics import register_process_metrics
 from raftgate.api import cluster
-from raftgate.config import Config, Url
+from raftgate.bootstrap import BootstrapRefused, check_advertised, check_may_found, founders, identity
+from raftgate.config import Config, Refusal
 from raftgate.connection import ConnectionOptions
 from raftgate.environment import ProductionEnv
 from raftgate.listener import Listener, serve, signals_handled
+from raftgate.peer_port import PeerPort
+from raftgate.sockets import ListenRefused, Sockets
 from raftgate.version import CLUSTER_VERSION, SERVER_VERSION
 from raftgate.websocket import WebSocketOptions
 from storage.machine import Machine
@@ -67,12 +67,10 @@ CGROUP_LIMITS = (
 )
 
 
-class StartRefused(Exception):
-    """The member cannot start; the text is for the operator."""
-
-
 REFUSALS = (
-    StartRefused,
+    Refusal,
+    BootstrapRefused,
+    ListenRefused,
     DirectoryLocked,
     StoreMismatch,
     DataDirInvalid,
@@ -96,6 +94,9 @@ async def run(config: Config) -> signal.Signals:
         sockets = Sockets(config)
         env = ProductionEnv()
         try:
+            if not Wal.exists(env.disk, config.wal_directory):
+                await check_advertised(config)
+                await check_may_found(config)
             return await _Process(config, env, sockets).run()
         finally:
             env.close()
@@ -117,34 +118,6 @@ def memory_bytes() -> int:
         with suppress(OSError, ValueError):  # absent, or "max"
             found.append(int(path.read_text()))
     return min(found)
-
-
-class Sockets:
-    """The bound sockets of all listeners: an address in use is told before anything is opened."""
-
-    def __init__(self, config: Config) -> None:
-        """Raises: StartRefused."""
-        self._config = config
-        self.peer = self._bind(config.listen_peer_urls)
-        self.client = self._bind(dict.fromkeys((*config.listen_client_urls, *config.listen_client_http_urls)))
-        self.metrics = self._bind(config.listen_metrics_urls)
-
-    def _bind(self, urls: Iterable[Url]) -> list[socket.socket]:
-        return [self._bind_one(url) for url in urls]
-
-    def _bind_one(self, url: Url) -> socket.socket:
-        try:
-            infos = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            family, _, _, _, address = min(infos, key=lambda info: info[0] != socket.AF_INET)  # IPv4 first, as Go
-            bound = socket.socket(family, socket.SOCK_STREAM)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Go does
-            if self._config.socket_reuse_port:
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            bound.bind(address)
-        except OSError as error:
-            text = (error.strerror or str(error)).lower()
-            raise StartRefused(f"listen tcp {url.address}: bind: {text}") from None
-        return bound
 
 
 class _Process:
@@ -174,6 +147,7 @@ class _Process:
             await self._tell_when_ready()
             await self._asked.wait()
             await asyncio.sleep(self._config.raftgate_shutdown_delay)
+            await self._member.hand_over()  # while it still hears the others
             self._stop.set()
             self._member.server.stop()
             await serving
@@ -191,9 +165,10 @@ class _Process:
         if data_dir.is_open_to_others():
             fields = {"dir": str(config.data_dir), "recommended": "0700"}
             log.warning("the data directory may be entered by others", extra={"fields": fields})
-        if config.initial_cluster_state == "existing" and not Wal.exists(env.disk, data_dir.wal_directory):
-            raise StartRefused("--initial-cluster-state=existing: joining a cluster is not supported yet")
-        wal = open_wal(env, data_dir.wal_directory, self._identity(), metrics, fsync=not config.unsafe_no_fsync)
+        wal = open_wal(env, data_dir.wal_directory, identity(config), metrics, fsync=not config.unsafe_no_fsync)
+        if wal.last_index() == 0 and wal.identity != identity(config):
+            raise BootstrapRefused("the log was begun with other flags, and a stop has left it empty: remove it")
+        self._peer_port = PeerPort(config, wal.identity, env.monotonic, self._registry)
         storage = StorageOptions(
             fsync=not config.unsafe_no_fsync,
             value_cache_bytes=config.raftgate_value_cache_bytes or memory_bytes() // 4,
@@ -207,15 +182,7 @@ class _Process:
             log.warning("quota exceeds the maximum value", extra={"fields": sizes})
         if config.unsafe_no_fsync:
             log.warning("--unsafe-no-fsync: a power cut or a crash of the machine loses acknowledged writes")
-        return Member(machine, wal, env, self._options(wal), metrics)
-
-    def _identity(self) -> Identity:
-        """Who this member is if it starts anew."""
-        token = self._config.initial_cluster_token
-        ids = {
-            name: member_id([str(url) for url in urls], token) for name, urls in self._config.initial_cluster.items()
-        }
-        return Identity(cluster_id(list(ids.values())), ids[self._config.name])
+        return Member(machine, wal, env, self._options(wal), metrics, self._peer_port.connect)
 
     def _options(self, wal: Wal) -> Options:
         config = self._config
@@ -228,6 +195,7 @@ class _Process:
         return Options(
             member=member,
             cluster_id=wal.identity.cluster_id,
+            initial_members=founders(config),
             heartbeat_interval=config.heartbeat_interval,
             election_timeout=config.election_timeout,
             snapshot_count=config.snapshot_count,
@@ -254,7 +222,7 @@ class _Process:
         websocket = WebSocketOptions(max_message_bytes=options.max_body_bytes)
         client = ConnectionOptions(headers=Cors(options.cors).headers(()), websocket=websocket)
         listeners = [
-            Listener(self._peer_app(), self._sockets.peer),
+            Listener(self._peer_port.app(self._member, self._versions), self._sockets.peer),
             Listener(build_app(server, options), self._sockets.client, client),
         ]
         if self._sockets.metrics:
@@ -279,13 +247,8 @@ class _Process:
             health_timeout=config.raftgate_health_timeout,
         )
 
-    def _peer_app(self) -> ASGIApp:
-        version = {"etcdserver": SERVER_VERSION}
-        return build_peer_app(
-            self._member.options.cluster_id,
-            lambda: self._member.machine.members,
-            lambda: {**version, "etcdcluster": self._cluster_version(), "storage": CLUSTER_VERSION},
-        )
+    def _versions(self) -> dict[str, str]:
+        return {"etcdserver": SERVER_VERSION, "etcdcluster": self._cluster_version(), "storage": CLUSTER_VERSION}
 
     def _cluster_version(self) -> str:
         return CLUSTER_VERSION if self._started.is_set() else "not_decided"
@@ -309,7 +272,7 @@ class _Process:
     async def _check_ticks(self) -> None:
         late = self._env.monotonic() - self._member.node.ticked
         if late > TICKS_LATE:
-            raise TimeoutError(f"no tick for {late:.1f} s")
+            raise Unhealthy(f"no tick for {late:.1f} s")
 
     async def _check_store(self) -> None:
         await self._env.run_blocking(Lane.READERS, self._member.machine.database.probe)
@@ -317,11 +280,11 @@ class _Process:
     async def _check_writer(self) -> None:
         late = self._env.monotonic() - self._member.flush.turned
         if late > FLUSH_LATE:
-            raise TimeoutError(f"the database writer is stuck for {late:.1f} s")
+            raise Unhealthy(f"the database writer is stuck for {late:.1f} s")
 
     async def _check_bootstrap(self) -> None:
         if not self._started.is_set():
-            raise TimeoutError("the log is being replayed")
+            raise Unhealthy("nothing was confirmed by a quorum since the start")
 
     async def _tell_when_ready(self) -> None:
         asked = asyncio.create_task(self._asked.wait())

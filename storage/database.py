@@ -16,6 +16,7 @@ import sqlalchemy
 from sqlalchemy import Connection, event, select
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
+from raftgate.api.errors import Timeout
 from storage import loading, schema
 from storage.options import Options
 from storage.schema import DatabaseRefused
@@ -31,6 +32,10 @@ class Size:
 
     total: int
     in_use: int
+
+
+class StoreExchanged(Timeout, code=Timeout.code, text=Timeout.default_text):
+    """Another store has taken the place of the one that was being read: to a caller it is a timeout, to be repeated."""
 
 
 class Database:
@@ -53,6 +58,7 @@ class Database:
         }
         event.listen(self._engine, "connect", self._on_connect)
         event.listen(self._engine, "begin", _on_begin)
+        self._is_closed = False
         self.connection = self.connect()
         """The connection that writes, used by one thread at a time."""
 
@@ -74,11 +80,17 @@ class Database:
         return database
 
     def close(self) -> None:
-        """Closes the connection that writes; SQLite then checkpoints, if it is the last one."""
+        """Closes the connection that writes, and opens no more; SQLite then checkpoints, if it is the last one."""
+        self._is_closed = True
         self.connection.close()
 
     def connect(self) -> Connection:
-        """Opens a connection."""
+        """Opens a connection.
+
+        Raises: StoreExchanged, once the file is closed: it may be gone, and SQLite would make an empty one.
+        """
+        if self._is_closed:
+            raise StoreExchanged
         return self._engine.connect()
 
     def load(self) -> loading.Content:
@@ -95,9 +107,7 @@ class Database:
     def probe(self) -> int:
         """Reads the applied index through a connection of its own, to show that the file can be read."""
         with self.connect() as connection:
-            statement = select(schema.META.c.value).where(schema.META.c.name == "applied_index")
-            applied_index: int = connection.execute(statement).scalar_one()
-            return applied_index
+            return applied_index(connection)
 
     def _on_connect(self, connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None
@@ -118,6 +128,13 @@ def pragma(connection: Connection, name: str, value: int | str | None = None) ->
     statement = f"PRAGMA {name}" if value is None else f"PRAGMA {name} = {value}"
     row = raw(connection).execute(statement).fetchone()
     return None if row is None else row[0]
+
+
+def applied_index(connection: Connection) -> int:
+    """Reads the applied index."""
+    statement = select(schema.META.c.value).where(schema.META.c.name == "applied_index")
+    index: int = connection.execute(statement).scalar_one()
+    return index
 
 
 def measure(connection: Connection) -> Size:

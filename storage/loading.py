@@ -61,7 +61,7 @@ def load(connection: Connection, size: int, budget: int) -> Content:
     """
     with connection.begin():
         meta = {row.name: row.value for row in connection.execute(select(schema.META))}
-        members = [_member(row) for row in connection.execute(select(schema.MEMBERS))]
+        members = load_members(connection)
         alarms = [
             AlarmMember(int(row.member_id, 16), AlarmType(row.alarm))
             for row in connection.execute(select(schema.ALARMS))
@@ -95,6 +95,11 @@ def load(connection: Connection, size: int, budget: int) -> Content:
         gone,
         leases,
     )
+
+
+def load_members(connection: Connection) -> list[Member]:
+    """Reads the member records."""
+    return [_member(row) for row in connection.execute(select(schema.MEMBERS))]
 
 
 class _Rows:

@@ -35,28 +35,25 @@ from raftgate.api.maintenance import AlarmMember, AlarmRequest, AlarmResponse
 from raftgate.api.message import Message, Request
 from storage.alarm import Alarms
 from storage.compaction import Compaction, CompactionStep, compact
-from storage.database import Database
 from storage.fetch import Fetch, fetch_range, fetch_txn
 from storage.hash import HashKv, hash_all
-from storage.history import History
-from storage.index import Index
-from storage.kv import Kv, NotInMemory
+from storage.kv import NotInMemory
 from storage.lease import Leases
-from storage.loading import Content
 from storage.members import Members
 from storage.metrics import Gauges, Metrics
 from storage.missing import Missing, may_lack, reads_past, try_out
+from storage.opening import Opened
 from storage.options import Options
 from storage.ranges import cuts_early
-from storage.reader import Readers
 from storage.row import Row
 from storage.slices import Slicer, Slices, touched
+from storage.snapshot import Copy
 from storage.sweep import Sweep
 from storage.txn import txn
 from storage.validation import is_read_only
 from storage.watch import WatchHub
 from storage.watch_history import Store
-from storage.writer import Batch, Writer
+from storage.writer import Batch
 
 READ_AT_ONCE: Final = 5
 """Times the keys of a large command a range may look at in one go: a millisecond, five when they are sorted."""
@@ -85,23 +82,28 @@ class Command:
 class Machine:
     """One member's copy of the replicated state."""
 
-    def __init__(self, database: Database, content: Content, options: Options, metrics: Metrics) -> None:
-        self.database = database
-        self.writer = Writer(database)
+    def __init__(self, opened: Opened, options: Options, metrics: Metrics) -> None:
+        self._options = options
+        self._metrics = metrics
+        self.sliced_result: Message | EtcdError | None = None
+        """The result of the last command that was applied in slices."""
+        self._use(opened)
+        self.watchers = WatchHub(self._store())
+        """All that is watched."""
+        metrics.gauges = self._gauges
+
+    def _use(self, opened: Opened) -> None:
+        """Begins with a store as it was loaded."""
+        content = opened.content
+        self.database = opened.database
+        self.writer = opened.writer
         self.applied_index = content.applied_index
-        self._readers = Readers(database)
-        history = History(content.codes, content.gone)
-        self._large = options.large
-        self._kv = Kv(Index(content.live), history, content.revision, content.compact_revision, metrics, options)
-        self._kv.leases.load(content.leases)
-        for each in content.live:
-            self._kv.values.loaded(each)
-            if each.lease:
-                self._kv.leases.move(each.key, 0, each.lease)
+        self._readers = opened.readers
+        self._kv = opened.kv
         self._members = Members(content.members)
         self._alarms = Alarms(content.alarms)
         self._compaction: Compaction | None = None
-        self._compaction_limit = options.compaction_batch_limit
+        self._step: CompactionStep | None = None  # handed out, not yet deleted
         self._finished_compact_revision = content.finished_compact_revision
         self._flushed_compact_revision = content.compact_revision
         self._flushed_revision = content.revision
@@ -109,8 +111,6 @@ class Machine:
         self._last_time = content.last_time
         self._taken: Batch | None = None  # handed out, not yet committed
         self._spent: list[list[Row]] = []  # rows of batches, to be let go of
-        self.sliced_result: Message | EtcdError | None = None
-        """The result of the last command that was applied in slices."""
         self._flushed_index = content.applied_index
         self._all_handlers: dict[type[Request[Any]], Callable[[Any], Message]] = {  # Any: by key of the table
             PutRequest: partial(self._kv.put, alone=True),
@@ -125,9 +125,9 @@ class Machine:
             LeaseCheckpointRequest: self._checkpoint,
         }
         self._handlers = self._alarms.limit(self._all_handlers)
-        self.watchers = WatchHub(Store(self._kv, self._readers, self._uncommitted, lambda: self._flushed_revision))
-        """All that is watched."""
-        metrics.gauges = self._gauges
+
+    def _store(self) -> Store:
+        return Store(self._kv, self._readers, self._uncommitted, lambda: self._flushed_revision)
 
     @classmethod
     def open(cls, path: Path, options: Options, metrics: Metrics) -> "Machine":
@@ -135,8 +135,32 @@ class Machine:
 
         Raises: DatabaseRefused.
         """
-        database = Database.open(path, options)
-        return cls(database, database.load(), options, metrics)
+        return cls(Opened.open(path, options, metrics), options, metrics)
+
+    def load(self, path: Path) -> Opened:
+        """Loads another store, which is to take the place of this one; in any thread, while this one is used.
+
+        Raises: DatabaseRefused.
+        """
+        return Opened.open(path, self._options, self._metrics)
+
+    def install(self, opened: Opened) -> None:
+        """Goes on with a store that was loaded, of a later applied index; the present one must be closed.
+
+        What SQLite did not have is dropped, since the other store holds it. Watches go on from where they are. Whoever
+        reads the closed store gets StoreExchanged.
+        """
+        observer, self._kv.leases.observer = self._kv.leases.observer, None
+        self._use(opened)
+        self._kv.leases.observer = observer
+        self.watchers.restore(self._store())
+
+    def copy(self, path: Path) -> Copy:
+        """A consistent copy of what SQLite has, under a path where nothing is; in a reader's thread.
+
+        Raises: CopyRefused.
+        """
+        return Copy.make(self.database, path)
 
     @property
     def revision(self) -> int:
@@ -213,7 +237,7 @@ class Machine:
     def is_large(self, command: Command) -> bool:
         """Whether a command, the next to be applied, is for `apply_in_slices`."""
         kind = type(command.request)
-        return kind in _MAY_BE_LARGE and touched(self._kv, command.request) > self._large
+        return kind in _MAY_BE_LARGE and touched(self._kv, command.request) > self._options.large
 
     def apply_in_slices(self, index: int, command: Command) -> Slices[Message | EtcdError]:
         """Applies as `apply` does, a few milliseconds for each step of the iterator, which must be exhausted.
@@ -287,7 +311,7 @@ class Machine:
         if not is_read_only(request):
             raise ValueError("a txn that may write goes through the log")
         kv = self._kv
-        if not reads_past(request, kv.revision) and touched(kv, request) <= READ_AT_ONCE * self._large:
+        if not reads_past(request, kv.revision) and touched(kv, request) <= READ_AT_ONCE * self._options.large:
             counts = kv.metrics.counts()
             try:
                 return txn(kv, request)
@@ -347,16 +371,17 @@ class Machine:
             target = kv.compact_revision
             if target <= self._finished_compact_revision or target > self._flushed_compact_revision:
                 return None
-            self._compaction = Compaction(kv, target, self._compaction_limit)
+            self._compaction = Compaction(kv, target, self._options.compaction_batch_limit)
         if kv.lowest_read() < self._compaction.revision:
             return None
-        if kv.sweeps.settle():
-            return CompactionStep(self._compaction.revision, [], is_last=False)
-        return self._compaction.step()
+        is_settling = kv.sweeps.settle()
+        nothing = CompactionStep(self._compaction.revision, [], is_last=False)
+        self._step = nothing if is_settling else self._compaction.step()
+        return self._step
 
     def compacted(self, step: CompactionStep) -> None:
         """Takes note that the rows of a step are deleted, durably as of the transaction."""
-        if step.is_last:
+        if step is self._step and step.is_last:  # else it was one of a store that is no longer used
             self._compaction = None
             self._finished_compact_revision = step.revision
 
@@ -410,7 +435,7 @@ class Machine:
 
     def _is_large(self, request: RangeRequest) -> bool:
         """Whether a range looks at more keys than the loop may in one go."""
-        large = READ_AT_ONCE * self._large
+        large = READ_AT_ONCE * self._options.large
         if request.count_only or not request.range_end or len(self._kv.index) <= large:
             return False
         if request.limit < large and cuts_early(request):

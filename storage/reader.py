@@ -6,7 +6,7 @@ registered revision shows. The pool is used from several threads; taking from a 
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Final, cast
 
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from raftgate.api.kv import KeyValue
 from storage import schema
-from storage.database import Database, raw
+from storage.database import Database, StoreExchanged, raw
 from storage.row import Row, Stub, key_value
 
 ROWS_PER_STATEMENT: Final = 256
@@ -36,10 +36,16 @@ class Readers:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._idle: list[Connection] = []
+        self._is_closed = False
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """A connection for one reader; one that has failed is not used again."""
+        """A connection for one reader; one that has failed is not used again.
+
+        Raises: StoreExchanged.
+        """
+        if self._is_closed:
+            raise StoreExchanged
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -50,11 +56,18 @@ class Readers:
             connection.close()
             raise
         self._idle.append(connection)
+        self._tidy()
 
     def close(self) -> None:
-        """Closes the connections that nobody uses."""
-        while self._idle:
-            self._idle.pop().close()
+        """Closes the connections, those in use when they come back; nobody gets one from now on."""
+        self._is_closed = True
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Closes those that nobody uses, once nobody may."""
+        with suppress(IndexError):  # another thread was faster
+            while self._is_closed and self._idle:
+                self._idle.pop().close()
 
     def load(self, kvs: Sequence[KeyValue], *, values: bool) -> list[KeyValue]:
         """Replaces the stubs among KeyValues, as `row.Load` says."""

@@ -126,6 +126,19 @@ class WatchHub:
         if watcher.state is State.ASIDE:
             self._go_on(watcher)
 
+    def restore(self, store: Store) -> None:
+        """Goes on with another store, which holds all that the one before held, and more: whoever watches is behind."""
+        told = self._kv.revision
+        self._kv.watched = None
+        self._store, self._kv = store, store.kv
+        if self._groups:
+            self._kv.watched = self
+        for group in list(self._groups.values()):  # one whose watch a compaction has passed by goes
+            for watcher in list(group.synced):
+                watcher.next = max(watcher.next, told + 1)
+                self._leave(watcher, State.ASIDE)
+                self._go_on(watcher)
+
     def is_current(self, watcher: Watcher) -> bool:
         """Whether a watch has been told all there is, and waits for nothing but the next revision."""
         return watcher.state is State.SYNCED and watcher.next <= self._kv.revision + 1

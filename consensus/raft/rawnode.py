@@ -40,6 +40,7 @@ from consensus.raft.types import (
     ProgressStatus,
     Ready,
     Role,
+    SnapshotMeta,
 )
 
 __all__ = ["Config", "RawNode", "Status"]
@@ -90,6 +91,21 @@ class RawNode:
         self._outstanding: Ready | None = None
         self._own: list[Message] = []
         """Messages of the outstanding Ready to this member itself."""
+
+    @property
+    def id(self) -> int:
+        """Whose core this is."""
+        return self._raft.id
+
+    @property
+    def term(self) -> int:
+        """The current term."""
+        return self._raft.term
+
+    @property
+    def snapshot(self) -> SnapshotMeta | None:
+        """Of which SNAP the store is to take the place of the present one; None once that is done."""
+        return self._raft.log.snapshot
 
     def bootstrap(self, changes: Sequence[ConfChange]) -> None:
         """Begins the log of a new cluster: the same entries on each of its members, committed by that agreement.

@@ -1,5 +1,6 @@
 """Messages of etcd's Cluster service, and the internal requests that record members in the replicated state."""
 
+from raftgate.api.kv import ResponseHeader
 from raftgate.api.message import Message, Request, UInt64
 
 
@@ -11,6 +12,19 @@ class Member(Message, frozen=True):
     peerURLs: tuple[str, ...] = ()
     clientURLs: tuple[str, ...] = ()
     isLearner: bool = False
+
+
+class MemberListResponse(Message, frozen=True):
+    """All members by ascending ID; the header of this service's answers tells no revision."""
+
+    header: ResponseHeader | None = None
+    members: tuple[Member, ...] = ()
+
+
+class MemberListRequest(Request[MemberListResponse], frozen=True):
+    """Asks for the members: as the member that is asked knows them, or behind a read barrier."""
+
+    linearizable: bool = False
 
 
 class MembersRecorded(Message, frozen=True):

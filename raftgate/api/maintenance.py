@@ -84,6 +84,18 @@ class DefragmentRequest(Request[DefragmentResponse], frozen=True):
     """Gives the free space of one member's file back."""
 
 
+class MoveLeaderResponse(Message, frozen=True):
+    """Answers once the other member leads; etcd leaves the header out."""
+
+    header: ResponseHeader | None = None
+
+
+class MoveLeaderRequest(Request[MoveLeaderResponse], frozen=True):
+    """Asks the leader to hand leadership over to a voter, itself included."""
+
+    targetID: UInt64 = 0
+
+
 class HashResponse(Message, frozen=True):
     """A hash over the whole local database."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from raftgate.api import concurrency, kv, lease, maintenance, watch
+from raftgate.api import cluster, concurrency, kv, lease, maintenance, watch
 from raftgate.api.message import Request
 
 
@@ -63,7 +63,7 @@ RPCS: tuple[Rpc, ...] = (
     Rpc(CLUSTER, "MemberAdd", ("/v3/cluster/member/add",)),
     Rpc(CLUSTER, "MemberRemove", ("/v3/cluster/member/remove",)),
     Rpc(CLUSTER, "MemberUpdate", ("/v3/cluster/member/update",)),
-    Rpc(CLUSTER, "MemberList", ("/v3/cluster/member/list",)),
+    Rpc(CLUSTER, "MemberList", ("/v3/cluster/member/list",), cluster.MemberListRequest),
     Rpc(CLUSTER, "MemberPromote", ("/v3/cluster/member/promote",)),
     Rpc(MAINTENANCE, "Alarm", ("/v3/maintenance/alarm",), maintenance.AlarmRequest),
     Rpc(MAINTENANCE, "Status", ("/v3/maintenance/status",), maintenance.StatusRequest),
@@ -71,7 +71,7 @@ RPCS: tuple[Rpc, ...] = (
     Rpc(MAINTENANCE, "Hash", ("/v3/maintenance/hash",), maintenance.HashRequest),
     Rpc(MAINTENANCE, "HashKV", ("/v3/maintenance/hashkv",), maintenance.HashKVRequest),
     Rpc(MAINTENANCE, "Snapshot", ("/v3/maintenance/snapshot",), kind=RpcKind.SERVER_STREAM),
-    Rpc(MAINTENANCE, "MoveLeader", ("/v3/maintenance/transfer-leadership",)),
+    Rpc(MAINTENANCE, "MoveLeader", ("/v3/maintenance/transfer-leadership",), maintenance.MoveLeaderRequest),
     Rpc(MAINTENANCE, "Downgrade", ("/v3/maintenance/downgrade",)),
     Rpc(AUTH, "AuthEnable", ("/v3/auth/enable",)),
     Rpc(AUTH, "AuthDisable", ("/v3/auth/disable",)),

@@ -4,9 +4,22 @@
 `Config.notes` once logging is set up. THE TABLE of flags is in `flags.py`.
 """
 
-from raftgate.config.errors import ConfigError, Finished, Note
+from raftgate.config.cluster import Resolve, Unresolved, check_members
+from raftgate.config.errors import ConfigError, Finished, Note, Refusal
 from raftgate.config.loader import load
 from raftgate.config.model import Config, LogRotation
 from raftgate.config.urls import Url
 
-__all__ = ["Config", "ConfigError", "Finished", "LogRotation", "Note", "Url", "load"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Finished",
+    "LogRotation",
+    "Note",
+    "Refusal",
+    "Resolve",
+    "Unresolved",
+    "Url",
+    "check_members",
+    "load",
+]

@@ -1,14 +1,20 @@
 """The initial cluster: which members it names, and whether this member fits (etcd server/config, VerifyBootstrap)."""
 
+import ipaddress
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
-from raftgate.config.errors import fatal, invalid
+from raftgate.config.errors import Refusal, fatal
 from raftgate.config.syntax import quote
 from raftgate.config.urls import Url, parse_url
 
 Resolve = Callable[[str], str]
 """A host name -> its address; raises OSError for an unknown name."""
+
+
+class Unresolved(Refusal):
+    """Raised where two lists of URLs differ, but might be the same once a name has an address."""
 
 
 def default_host() -> str | None:
@@ -39,21 +45,33 @@ def parse_members(text: str) -> Mapping[str, tuple[Url, ...]]:
 def check_members(
     members: Mapping[str, tuple[Url, ...]], name: str, advertised: tuple[Url, ...], resolve: Resolve
 ) -> None:
-    """Refuses a cluster without this member, with other URLs for it, or with further members.
+    """Refuses a cluster without this member, with other URLs for it, or with a URL of several members.
 
-    Raises: Refusal.
+    Only what differs is resolved: names of other members may get their addresses later.
+    Raises: Refusal, Unresolved if a name has no address.
     """
     if name not in members:
         raise fatal(f"couldn't find local name {quote(name)} in the initial cluster configuration")
-    difference = _difference(advertised, members[name], resolve)
+    try:
+        difference = _difference(advertised, members[name], resolve)
+    except OSError as error:
+        raise Unresolved(fatal(_mismatch(members[name], name, advertised, str(error))).note) from None
     if difference:
         raise fatal(_mismatch(members[name], name, advertised, difference))
-    if len(members) > 1:
-        raise invalid("--initial-cluster with more than one member is not supported yet")
+    every = [url for urls in members.values() for url in urls]
+    if len(set(every)) < len(every):
+        raise fatal(f"initial cluster {_joined(members)} has duplicate url")
+
+
+def _joined(members: Mapping[str, tuple[Url, ...]]) -> str:
+    return ",".join(sorted(f"{name}={url}" for name, urls in members.items() for url in urls))
 
 
 def _difference(advertised: tuple[Url, ...], listed: tuple[Url, ...], resolve: Resolve) -> str:
-    """Why the two lists, both sorted, do not name the same addresses; empty if they do."""
+    """Why the two lists, both sorted, do not name the same addresses; empty if they do.
+
+    Raises: OSError.
+    """
     if len(advertised) != len(listed):
         return f"len({_quoted(advertised)}) != len({_quoted(listed)})"
     if advertised == listed:
@@ -63,10 +81,13 @@ def _difference(advertised: tuple[Url, ...], listed: tuple[Url, ...], resolve: R
 
 
 def _resolved(url: Url, resolve: Resolve) -> Url:
+    """Raises: OSError."""
+    with suppress(ValueError):
+        return Url(url.scheme, str(ipaddress.ip_address(url.host)), url.port)
     try:
         return Url(url.scheme, resolve(url.host), url.port)
-    except OSError:
-        return url
+    except OSError as error:
+        raise OSError(f"failed to resolve {quote(str(url))} ({error})") from None
 
 
 def _quoted(urls: tuple[Url, ...]) -> str:

@@ -5,11 +5,12 @@ import json
 import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from raftgate.config.checks import Settings, verify
-from raftgate.config.cluster import Resolve, check_members, default_host, parse_members
+from raftgate.config.cluster import Resolve, Unresolved, check_members, default_host, parse_members
 from raftgate.config.errors import ConfigError, Finished, Note, Refusal, invalid
 from raftgate.config.flags import FLAGS
 from raftgate.config.model import Config, LogRotation
@@ -127,10 +128,15 @@ def _build(settings: Settings, resolve: Resolve, notes: list[Note]) -> Config:
         "notes": tuple(notes),
     }
     config = Config(**values)
-    if _is_initialised(config):
+    if _is_initialised(config):  # only a log that a stop has left empty needs it
+        with suppress(Refusal):
+            members = parse_members(settings["initial-cluster"])
+            if config.name in members:
+                return dataclasses.replace(config, initial_cluster=members)
         return config
     members = parse_members(settings["initial-cluster"])
-    check_members(members, config.name, config.initial_advertise_peer_urls, resolve)
+    with suppress(Unresolved):  # `raftgate.bootstrap` asks again
+        check_members(members, config.name, config.initial_advertise_peer_urls, resolve)
     return dataclasses.replace(config, initial_cluster=members)
 
 

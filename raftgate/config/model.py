@@ -26,8 +26,8 @@ class LogRotation:
 class Config:
     """One member's configuration.
 
-    `initial_cluster` (name -> peer URLs) has been checked unless the data directory is initialised, when it is
-    this member alone; `notes` are the lines to log once logging is set up.
+    `initial_cluster` (name -> peer URLs) names this member; it has been checked as far as names have addresses, unless
+    the data directory is initialised. `notes` are the lines to log once logging is set up.
     """
 
     name: str

@@ -14,10 +14,11 @@ import httpx
 import msgspec
 
 from raftgate.api import json_codec
+from raftgate.api.cluster import MemberListRequest
 from raftgate.api.errors import Code, DeadlineExceeded, EtcdError, InvalidArgument
 from raftgate.api.kv import RangeRequest, TxnRequest
 from raftgate.api.lease import LeaseLeasesRequest, LeaseTimeToLiveRequest
-from raftgate.api.maintenance import AlarmRequest, HashKVRequest, StatusRequest
+from raftgate.api.maintenance import AlarmRequest, HashKVRequest, MoveLeaderRequest, StatusRequest
 from raftgate.api.message import Kind, Message, Request, describe
 from raftgate.api.services import RPCS
 from raftgate.ctl.errors import CommandError, ExitCode
@@ -26,12 +27,22 @@ from raftgate.ctl.settings import Settings, base_url, read_settings
 
 R = TypeVar("R", bound=Message)
 
+NO_ENDPOINTS = "etcdclient: no available endpoints"
 RETRY_PAUSE = 0.025  # etcd client/v3, defaultBackoffWaitBetween
 PATHS = {rpc.request: rpc.paths[0] for rpc in reversed(RPCS) if rpc.request is not None}
 """Where requests go; what observes an election shares its request with the call that asks for the leader."""
 _CODES = {404: Code.UNIMPLEMENTED, 429: Code.UNAVAILABLE, 502: Code.UNAVAILABLE, 503: Code.UNAVAILABLE}
 _CODES |= {504: Code.UNAVAILABLE}  # gRPC's mapping of statuses that no gRPC server sent
-_READS = (AlarmRequest, HashKVRequest, LeaseLeasesRequest, LeaseTimeToLiveRequest, RangeRequest, StatusRequest)
+_READS = (
+    AlarmRequest,
+    HashKVRequest,
+    LeaseLeasesRequest,
+    LeaseTimeToLiveRequest,
+    MemberListRequest,
+    MoveLeaderRequest,
+    RangeRequest,
+    StatusRequest,
+)
 # A stream whose peer is gone without a word ends within a quarter of a minute; Linux has all the names, others some.
 _KEEPALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
     (socket.IPPROTO_TCP, getattr(socket, name), value)
@@ -77,7 +88,7 @@ class Client:
         self.settings = settings
         self.urls = [base_url(endpoint) for endpoint in settings.endpoints]
         if not self.urls:
-            raise CommandError("etcdclient: no available endpoints", ExitCode.BAD_CONNECTION)
+            raise CommandError(NO_ENDPOINTS, ExitCode.BAD_CONNECTION)
         self.clock = clock
         self.log = log
         # A context without certificates refuses every https peer, and spares the loading of the default ones.
@@ -85,26 +96,28 @@ class Client:
         transport = transport or httpx.HTTPTransport(verify=context, trust_env=False, socket_options=_KEEPALIVE)
         self.http = httpx.Client(trust_env=False, transport=transport)
 
-    def call(self, request: Request[R]) -> R:
-        """Sends a request and decodes its answer.
+    def call(self, request: Request[R], deadline: float | None = None) -> R:
+        """Sends a request and decodes its answer; `deadline` of the clock, by default the command's time from now on.
 
         Raises: CallError, also when the time is up.
         """
         limit = self.settings.max_request_bytes
         if 0 < limit < (size := _payload(request)):
             raise CallError(Code.RESOURCE_EXHAUSTED, f"trying to send message larger than max ({size} vs. {limit})")
-        body = self.post(PATHS[type(request)], json_codec.encode(request), is_read=_is_read(request))
+        path, is_read = PATHS[type(request)], _is_read(request)
+        body = self.post(path, json_codec.encode(request), is_read=is_read, deadline=deadline)
         try:
             return json_codec.decode(response_of(request), body)
         except InvalidArgument as error:
             raise CallError(Code.INTERNAL, f"malformed answer from server: {error}") from None
 
-    def post(self, path: str, body: bytes, *, is_read: bool) -> bytes:
+    def post(self, path: str, body: bytes, *, is_read: bool, deadline: float | None = None) -> bytes:
         """Posts a body and returns the body of the answer.
 
         Raises: CallError, also when the time is up.
         """
-        deadline = self.clock.monotonic() + self.settings.command_timeout
+        if deadline is None:
+            deadline = self.clock.monotonic() + self.settings.command_timeout
         while True:
             for url in self.urls:
                 remaining = deadline - self.clock.monotonic()

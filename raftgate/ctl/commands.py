@@ -245,6 +245,30 @@ _ELECT = Command(
     run="raftgate.ctl.elect:run",
 )
 
+_MEMBER = Command(
+    "member",
+    "Membership related commands",
+    "<subcommand>",
+    children=(
+        Command(
+            "list",
+            "Lists all members in the cluster",
+            long="""With --write-out simple a line for each member:
+ID, status, name, peer addrs, client addrs, is learner""",
+            flags=(_text("consistency", "Linearizable(l) or Serializable(s)", "l"),),
+            run="raftgate.ctl.member:list_",
+        ),
+    ),
+)
+
+_MOVE_LEADER = Command(
+    "move-leader",
+    "Transfers leadership to another etcd cluster member",
+    "<transferee-member-id>",
+    long="The leader must be one of the endpoints.",
+    run="raftgate.ctl.move_leader:run",
+)
+
 WATCH = Command(
     "watch",
     "Watches events stream on keys or prefixes",
@@ -279,6 +303,8 @@ ROOT = Command(
         Command("help", "Help about any command", "[command]", run="raftgate.ctl.usage:run"),
         _LEASE,
         _LOCK,
+        _MEMBER,
+        _MOVE_LEADER,
         PUT,
         _TXN,
         Command("version", f"Prints the version of {PROGRAM}", run="raftgate.ctl.version:run"),

@@ -15,6 +15,7 @@ _PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _SIZE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _MAX_INT64 = 2**63 - 1
+_MAX_UINT64 = 2**64 - 1
 
 
 def parse_bool(text: str) -> bool:
@@ -40,6 +41,19 @@ def parse_int(text: str, base: int = 0) -> int:
     value = int(sign + digits, base)
     if not -_MAX_INT64 - 1 <= value <= _MAX_INT64:
         raise ValueError(f"strconv.ParseInt: parsing {_quoted(text)}: value out of range")
+    return value
+
+
+def parse_id(text: str) -> int:
+    """A uint64 in hex, as members are named.
+
+    Raises: ValueError.
+    """
+    if not re.fullmatch(f"[{_DIGITS[16]}]+", text):
+        raise ValueError(f"strconv.ParseUint: parsing {_quoted(text)}: invalid syntax")
+    value = int(text, 16)
+    if value > _MAX_UINT64:
+        raise ValueError(f"strconv.ParseUint: parsing {_quoted(text)}: value out of range")
     return value
 
 

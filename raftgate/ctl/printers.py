@@ -24,6 +24,8 @@ from raftgate.ctl.quoting import quote, to_text
 KvResponse = RangeResponse | PutResponse | DeleteRangeResponse | TxnResponse
 Printer = Callable[[KvResponse], str]
 
+_IDS = ("cluster_id", "member_id", "ID")
+
 
 def printer(output: str, *, is_hex: bool = False, values_only: bool = False) -> Printer:
     """The printer of KV responses for an output format; the format exists already (`settings.FORMATS`).
@@ -122,11 +124,14 @@ class Fields:
         return f"{value:x}" if self.is_hex else str(value)
 
 
-def to_json(message: Message) -> str:
-    """A message as Go's encoding/json writes its protobuf struct: zero fields left out, 64-bit as numbers."""
+def to_json(message: Message, *, ids_in_hex: bool = False) -> str:
+    """A message as Go's encoding/json writes its protobuf struct: zero fields left out, 64-bit as numbers.
+
+    `ids_in_hex`: the ids of clusters and members are strings, as `--hex` has them in the answers about members.
+    """
     if isinstance(message, ResponseOp):  # the wrapper of a oneof has a name of its own in Go
-        return f'{{"Response":{_object(message)}}}'
-    return _object(message)
+        return f'{{"Response":{_object(message, ids_in_hex=ids_in_hex)}}}'
+    return _object(message, ids_in_hex=ids_in_hex)
 
 
 def json_text(text: str) -> str:
@@ -142,20 +147,20 @@ def _inner(op: ResponseOp) -> KvResponse:
     return inner
 
 
-def _object(message: Message) -> str:
+def _object(message: Message, *, ids_in_hex: bool) -> str:
     parts = []
     for field in describe(type(message)):
         value = getattr(message, field.name)
         if value is None or (not field.oneof and value == field.default):
             continue
-        text = ",".join(_value(field, item) for item in (value if field.repeated else (value,)))
+        text = ",".join(_value(field, item, ids_in_hex=ids_in_hex) for item in (value if field.repeated else (value,)))
         parts.append(f'"{field.name}":[{text}]' if field.repeated else f'"{field.name}":{text}')
     return "{" + ",".join(parts) + "}"
 
 
-def _value(field: Field, value: Any) -> str:  # Any: the field's own type
+def _value(field: Field, value: Any, *, ids_in_hex: bool) -> str:  # Any: the field's own type
     if field.kind is Kind.MESSAGE:
-        return to_json(value)
+        return to_json(value, ids_in_hex=ids_in_hex)
     if field.kind is Kind.BYTES:
         return f'"{b64encode(value).decode()}"'
     if field.kind is Kind.STRING:
@@ -164,7 +169,7 @@ def _value(field: Field, value: Any) -> str:  # Any: the field's own type
         return format_bool(value)
     if field.kind is Kind.ENUM and field.of is not None and isinstance(value, str):
         return str(list(field.of.__members__).index(value))
-    return str(value)
+    return f'"{value:x}"' if ids_in_hex and field.name in _IDS else str(value)
 
 
 def _lines(lines: Iterable[str]) -> str:

@@ -6,8 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import msgspec
-
+from raftgate.api.cluster import MemberListRequest
 from raftgate.ctl.client import CallError, Client
 from raftgate.ctl.errors import CommandError
 from raftgate.ctl.invocation import Invocation
@@ -15,7 +14,6 @@ from raftgate.ctl.settings import Settings
 
 T = TypeVar("T")
 
-_MEMBER_LIST = "/v3/cluster/member/list"
 _MOST_THREADS = 64
 
 
@@ -27,23 +25,24 @@ class Target:
     client: Client
 
 
-class _Member(msgspec.Struct):
-    clientURLs: list[str] = []  # noqa: N815 - etcd's name
-
-
-class _MemberList(msgspec.Struct):
-    members: list[_Member] = []
-
-
 @contextmanager
 def connect_each(invocation: Invocation, settings: Settings) -> Iterator[list[Target]]:
     """Connects to the endpoints of the flags, or with --cluster to the client URLs of all members.
 
     Raises: CommandError for an endpoint that is no address, and when the members cannot be listed.
     """
-    endpoints = settings.endpoints
-    if invocation.flags.boolean("cluster"):
-        endpoints = _cluster_endpoints(settings, invocation)
+    of_cluster = invocation.flags.boolean("cluster")
+    endpoints = _cluster_endpoints(settings, invocation) if of_cluster else settings.endpoints
+    with connect_to(endpoints, invocation, settings) as targets:
+        yield targets
+
+
+@contextmanager
+def connect_to(endpoints: Sequence[str], invocation: Invocation, settings: Settings) -> Iterator[list[Target]]:
+    """Connects to each of `endpoints`.
+
+    Raises: CommandError for one that is no address.
+    """
     with ExitStack() as stack:
         clients = {
             endpoint: stack.enter_context(_client((endpoint,), settings, invocation))
@@ -65,8 +64,8 @@ def ask_all(targets: Sequence[Target], ask: Callable[[Target], T], *, as_they_co
 def _cluster_endpoints(settings: Settings, invocation: Invocation) -> tuple[str, ...]:
     with _client(settings.endpoints, settings, invocation) as client:
         try:
-            members = msgspec.json.decode(client.post(_MEMBER_LIST, b"{}", is_read=True), type=_MemberList).members
-        except (CallError, msgspec.DecodeError) as error:
+            members = client.call(MemberListRequest(linearizable=True)).members
+        except CallError as error:
             raise CommandError(f"failed to fetch endpoints from etcd cluster member list: {error}") from None
     return tuple(url for member in members for url in member.clientURLs)
 

@@ -1,5 +1,6 @@
 from raftgate.api import json_codec, wire_codec
-from raftgate.api.cluster import Member, MemberAdded, MemberAttributes
+from raftgate.api.cluster import Member, MemberAdded, MemberAttributes, MemberListRequest, MemberListResponse
+from raftgate.api.kv import ResponseHeader
 
 
 def test_a_member_in_etcds_json_form() -> None:
@@ -16,3 +17,11 @@ def test_internal_requests_travel_in_log_entries() -> None:
     published = MemberAttributes(7, "seven", ("http://h:2379",))
     assert wire_codec.decode(MemberAdded, wire_codec.encode(added)) == added
     assert wire_codec.decode(MemberAttributes, wire_codec.encode(published)) == published
+
+
+def test_the_list_has_a_header_without_revision() -> None:
+    answer = MemberListResponse(ResponseHeader(1, 2, 0, 3), (Member(5),))
+    assert json_codec.encode(answer) == (
+        b'{"header":{"cluster_id":"1","member_id":"2","raft_term":"3"},"members":[{"ID":"5"}]}'
+    )
+    assert json_codec.decode(MemberListRequest, b'{"linearizable":true}') == MemberListRequest(linearizable=True)

@@ -6,12 +6,19 @@ from typing import Any
 
 import pytest
 
-from raftgate.api import concurrency, kv, lease, maintenance, watch
+from raftgate.api import cluster, concurrency, kv, lease, maintenance, watch
 from raftgate.api.message import Field, Kind, Message, describe
 
 FACTS = (Path(__file__).parent / "etcd_fields.txt").read_text()
-MODULES = (kv, maintenance, watch, lease, concurrency)
-INTERNAL = (lease.LeaseCheckpoint, lease.LeaseCheckpointRequest, lease.LeaseCheckpointResponse)
+MODULES = (kv, maintenance, watch, lease, concurrency, cluster)
+INTERNAL = (
+    lease.LeaseCheckpoint,
+    lease.LeaseCheckpointRequest,
+    lease.LeaseCheckpointResponse,
+    cluster.MembersRecorded,
+    cluster.MemberAdded,
+    cluster.MemberAttributes,
+)
 """Between members only."""
 OWN = "raftgate_fencing_revision"
 """A field that etcd lacks."""

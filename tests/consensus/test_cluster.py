@@ -1,6 +1,6 @@
 from consensus import command
 from consensus.cluster import bootstrap_changes, cluster_id, conf_state, member_id
-from consensus.raft.types import ConfState
+from consensus.raft.types import ConfChangeType, ConfState
 from raftgate.api.cluster import Member, MemberAdded
 
 
@@ -21,11 +21,19 @@ def test_the_token_makes_another_cluster() -> None:
 
 
 def test_a_new_cluster_begins_with_a_change_for_each_member_in_order() -> None:
-    members = [Member(ID=9, peerURLs=("http://b:1",)), Member(ID=3, peerURLs=("http://a:1",))]
+    members = [
+        Member(ID=9, peerURLs=("http://b:1",)),
+        Member(ID=3, name="known to itself alone", peerURLs=("http://a:1",), clientURLs=("http://a:2",)),
+    ]
     changes = bootstrap_changes(members)
     assert [change.node_id for change in changes] == [3, 9]
     _, request = command.decode(changes[0].context)
-    assert request == MemberAdded(member=members[1])
+    assert request == MemberAdded(member=Member(ID=3, peerURLs=("http://a:1",)))
+
+
+def test_a_new_cluster_may_begin_with_learners() -> None:
+    changes = bootstrap_changes([Member(ID=9, isLearner=True), Member(ID=3)])
+    assert [change.type for change in changes] == [ConfChangeType.ADD_NODE, ConfChangeType.ADD_LEARNER_NODE]
 
 
 def test_learners_have_no_vote() -> None:

@@ -87,3 +87,29 @@ async def test_a_stop_while_a_batch_is_on_its_way_waits_for_it(tmp_path: Path) -
     again = open_member(FakeEnv(), tmp_path, options())
     assert again.machine.revision == 3
     await again.close()
+
+
+async def test_the_log_stays_whole_while_somebody_needs_it(tmp_path: Path) -> None:
+    env = FakeEnv()
+    async with running(env, tmp_path, options(snapshot_count=50, snapshot_catchup_entries=10)) as member:
+        needed = [True]
+        member.flush.keeps_log = lambda: needed[0]
+        for number in range(60):
+            await member.server.call(PutRequest(key=b"%d" % number, value=b"v"), Caller())
+        await member.flush.once()
+        assert "cut" not in [name for _, name in env.calls]
+        needed[0] = False
+        await member.flush.once()
+        assert "cut" in [name for _, name in env.calls]
+
+
+async def test_two_who_wait_for_the_machine_write_one_batch(tmp_path: Path) -> None:
+    async with running(FakeEnv(), tmp_path, options(batch_interval=1000.0)) as member:
+        await member.server.call(PutRequest(key=b"k", value=b"v"), Caller())
+        member.applier.whole.clear()
+        turns = [asyncio.create_task(member.flush.flush()) for _ in range(3)]
+        await asyncio.sleep(0)
+        member.applier.whole.set()
+        async with asyncio.timeout(5):
+            assert sum(await asyncio.gather(*turns)) >= 1
+        assert member.machine.pending_bytes == 0

@@ -26,6 +26,7 @@ from raftgate.api.lease import (
 )
 from raftgate.api.maintenance import AlarmAction, AlarmRequest, AlarmType
 from raftgate.api.message import Caller, Message, Request
+from tests.fakes.cluster import cluster_of
 from tests.fakes.env import FakeEnv
 from tests.fakes.member import RECORD, open_member, running
 
@@ -41,6 +42,10 @@ R = TypeVar("R", bound=Message)
 
 def header(revision: int, term: int = 2) -> ResponseHeader:
     return ResponseHeader(0xC1, RECORD.ID, revision, term)
+
+
+def follower_header(member: Member) -> ResponseHeader:
+    return ResponseHeader(0xC1, member.options.member.ID, member.machine.revision, member.node.term)
 
 
 async def call(member: Member, request: Request[R]) -> R:
@@ -308,15 +313,36 @@ async def test_without_a_leader_renewals_and_times_are_refused_in_the_end(tmp_pa
     await member.close()
 
 
-async def test_another_leader_is_not_asked_yet(tmp_path: Path) -> None:
-    async with running(FakeEnv(), tmp_path, OPTIONS) as member:
-        member.node.leader = 0xB2
-        member.node.on_leader_change()
-        for request in RENEW_AND_ASK:
-            with pytest.raises(errors.NotLeader):
-                await call(member, request)
-        assert await leases(member) == []
-        member.node.leader = RECORD.ID
+async def test_a_follower_asks_the_leader(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path) as cluster:
+        leader = await cluster.leader()
+        follower = next(member for member in cluster.members if member is not leader)
+        granted = await call(follower, LeaseGrantRequest(60))
+        await call(follower, PutRequest(b"k", lease=granted.ID))
+        renewed = await call(follower, LeaseKeepAliveRequest(granted.ID))
+        assert (renewed.ID, renewed.TTL) == (granted.ID, 60)
+        found = await call(follower, LeaseTimeToLiveRequest(granted.ID, keys=True))
+        assert (found.TTL, found.grantedTTL, found.keys) == (60, 60, (b"k",))
+        for answer in (renewed, found):  # the header is of the member that was asked
+            assert answer.header == follower_header(follower)
+        assert (await call(follower, LeaseKeepAliveRequest(8))).TTL == 0
+        assert (await call(follower, LeaseTimeToLiveRequest(8))).TTL == -1
+        assert await leases(follower) == [granted.ID]
+
+
+async def test_a_renewal_goes_on_with_the_next_leader(tmp_path: Path) -> None:
+    async with cluster_of(tmp_path) as cluster:
+        leader = await cluster.leader()
+        others = [member for member in cluster.members if member is not leader]
+        granted = await call(leader, LeaseGrantRequest(60))
+        cluster.network.isolate(leader.options.member.ID)
+        renewals = [asyncio.create_task(call(member, LeaseKeepAliveRequest(granted.ID))) for member in others]
+        times = [asyncio.create_task(call(member, LeaseTimeToLiveRequest(granted.ID))) for member in others]
+        assert [(await renewal).TTL for renewal in renewals] == [60, 60]
+        assert [(await time).TTL for time in times] == [60, 60]  # its clocks stand still
+        assert await cluster.leader(others) in others
+        cluster.network.cut.clear()
+        assert (await call(leader, LeaseKeepAliveRequest(granted.ID))).TTL == 60
 
 
 async def test_a_renewal_waits_for_a_promotion(tmp_path: Path) -> None:
@@ -327,17 +353,17 @@ async def test_a_renewal_waits_for_a_promotion(tmp_path: Path) -> None:
         for _ in range(3):
             await asyncio.sleep(0)
         assert not waiting.done()
-        member.applier.on_term()
+        member.applier.on_term(member.node.term)
         assert (await waiting).TTL == 60
 
 
 async def test_a_leader_of_several_gives_an_election_timeout_more(tmp_path: Path) -> None:
     async with running(FakeEnv(), tmp_path, OPTIONS) as member:
         await call(member, LeaseGrantRequest(60, 7))
-        member.applier.on_term()
+        member.applier.on_term(member.node.term)
         assert member.lessor.left(7) == 60
         await member.server._proposals.replicate(MemberAdded(Record(0xB2, peerURLs=("http://b",))))
-        member.applier.on_term()
+        member.applier.on_term(member.node.term)
         assert member.lessor.left(7) == 61
 
 

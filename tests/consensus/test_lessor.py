@@ -367,3 +367,13 @@ async def test_a_stop_is_no_reason_to_try_again() -> None:
     bench.lessor.demote()
     await bench.run(RETRY + 2 * TURN)
     assert len(bench.proposed) == 1
+
+
+async def test_leases_of_another_store_are_counted_from_then_on() -> None:
+    bench, other = Bench(Lease(8, 30)), Leases()
+    other.load([Lease(9, 30)])
+    lessor = bench.lessor
+    lessor.restore(other)
+    assert not lessor.promoted.is_set()
+    lessor.promote(0.0)
+    assert [timer.lease_id for timer in lessor.timers()] == [9]

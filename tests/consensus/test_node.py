@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import pytest
@@ -7,10 +7,19 @@ from prometheus_client import CollectorRegistry
 
 from consensus.metrics import Metrics
 from consensus.node import Node
-from consensus.raft.errors import ProposalDropped
+from consensus.raft.errors import LogCorrupt, ProposalDropped
 from consensus.raft.log_store import MemoryLogStore
 from consensus.raft.rawnode import Config, RawNode
-from consensus.raft.types import ConfState, Entry, HardState, ReadState
+from consensus.raft.types import (
+    ConfState,
+    Entry,
+    EntryType,
+    HardState,
+    Message,
+    MessageType,
+    ReadState,
+    SnapshotMeta,
+)
 from consensus.wal import Wal
 from tests.fakes.env import FakeEnv, HeldEnv
 
@@ -20,20 +29,32 @@ DEADLINE = 5
 
 
 class Bench:
-    """A node of one voter on a log in memory."""
+    """The node of a voter, a lone one unless others are named, on a log in memory."""
 
-    def __init__(self, env: FakeEnv) -> None:
+    def __init__(self, env: FakeEnv, voters: tuple[int, ...] = (1,)) -> None:
         self.registry = CollectorRegistry()
         self.store = MemoryLogStore(HardState(term=1))
-        raw = RawNode(Config(id=1, random=env.random, conf_state=ConfState(voters=(1,))), self.store)
+        raw = RawNode(Config(id=1, random=env.random, conf_state=ConfState(voters=voters)), self.store)
+        self.sent: list[Message] = []
         self.entries: list[Entry] = []
         self.states: list[ReadState] = []
         self.news = asyncio.Event()
         wal: Wal = self.store  # type: ignore[assignment]  # a node needs `save` alone
         self.node = Node(raw, wal, env, Metrics(self.registry), self, self)
+        self.node.send = self.take_sent
 
     def apply(self, entry: Entry) -> None:
         self.entries.append(entry)
+
+    def room(self) -> None:
+        return
+
+    def take_sent(self, messages: Sequence[Message]) -> None:
+        self.sent += messages
+        self.news.set()
+
+    def kinds(self) -> list[MessageType]:
+        return [message.type for message in self.sent]
 
     def confirmed(self, state: ReadState) -> None:
         self.states.append(state)
@@ -176,3 +197,185 @@ async def test_ticks_bring_a_lone_voter_to_power_and_tell_of_a_late_loop() -> No
     await run(bench, test)
     ticks.cancel()
     assert (bench.registry.get_sample_value("raftgate_event_loop_lag_seconds_count") or 0) >= 10
+
+
+# ---- with others ----
+
+
+def append(*entries: Entry, index: int = 0, log_term: int = 0, commit: int = 0) -> Message:
+    kind = MessageType.APP
+    return Message(type=kind, to=1, sender=2, term=2, index=index, log_term=log_term, entries=entries, commit=commit)
+
+
+def heartbeat(context: bytes = b"") -> Message:
+    return Message(type=MessageType.HEARTBEAT, to=1, sender=2, term=2, context=context)
+
+
+async def test_a_follower_promises_after_its_sync_and_answers_heartbeats_meanwhile() -> None:
+    env = HeldEnv()
+    bench = Bench(env, voters=(1, 2, 3))
+
+    async def test() -> None:
+        bench.node.step(append(Entry(2, 1, EntryType.NORMAL, b"one"), commit=0))
+        await env.arrived.wait()
+        bench.node.step(heartbeat(b"round"))
+        await bench.until(lambda: MessageType.HEARTBEAT_RESP in bench.kinds())
+        assert MessageType.APP_RESP not in bench.kinds()
+        assert bench.sent[-1].context == b"round"
+        env.release()
+        await bench.until(lambda: MessageType.APP_RESP in bench.kinds())
+        assert bench.sent[-1].index == 1
+
+    async with asyncio.timeout(DEADLINE):
+        await run(bench, test)
+
+
+async def test_a_promise_does_not_wait_for_what_is_applied_meanwhile() -> None:
+    bench = Bench(FakeEnv(), voters=(1, 2, 3))
+    applying = asyncio.get_running_loop().create_future()
+
+    async def test() -> None:
+        bench.node.step(append(Entry(2, 1, EntryType.NORMAL, b"long")))
+        await bench.until(lambda: bench.kinds().count(MessageType.APP_RESP) == 1)
+        bench.apply = lambda _: applying  # type: ignore[method-assign, assignment]  # a command that takes long
+        two = append(Entry(2, 2, EntryType.NORMAL, b"next"), index=1, log_term=2, commit=1)
+        bench.node.step(two)
+        await bench.until(lambda: bench.kinds().count(MessageType.APP_RESP) == 2)
+        assert bench.node.status().applied == 0
+        applying.set_result(None)
+        await bench.until(lambda: bench.node.status().applied == 1)
+
+    async with asyncio.timeout(DEADLINE):
+        await run(bench, test)
+
+
+async def test_what_a_follower_is_asked_goes_to_its_leader() -> None:
+    env = HeldEnv()
+    bench = Bench(env, voters=(1, 2, 3))
+
+    async def test() -> None:
+        bench.node.step(append(Entry(2, 1, EntryType.NORMAL, b"one")))
+        await env.arrived.wait()  # its log is busy, which does not hold this up
+        bench.node.propose(b"mine")
+        assert bench.node.read_index(b"round")
+        bench.node.transfer_leader(1)
+        wanted = {MessageType.PROP, MessageType.READ_INDEX, MessageType.TRANSFER_LEADER}
+        await bench.until(lambda: wanted <= set(bench.kinds()))
+        env.release()
+
+    async with asyncio.timeout(DEADLINE):
+        await run(bench, test)
+
+
+async def test_a_contradiction_in_the_log_ends_the_node() -> None:
+    bench = Bench(FakeEnv(), voters=(1, 2, 3))
+    task = asyncio.create_task(bench.node.run())
+    bench.node.step(append(Entry(2, 1, EntryType.NORMAL, b"one"), commit=1))
+    async with asyncio.timeout(DEADLINE):
+        await bench.until(lambda: len(bench.entries) == 1)
+        bench.node.step(Message(type=MessageType.APP, to=1, sender=2, term=3, index=0, log_term=0, commit=9))
+        bench.node.step(append(Entry(3, 1, EntryType.NORMAL, b"other"), commit=1))
+        assert not task.done()
+        bench.node.step(Message(type=MessageType.HEARTBEAT, to=1, sender=2, term=3, commit=9))
+        await asyncio.wait([task])
+    assert isinstance(task.exception(), LogCorrupt)
+    bench.sent.clear()
+    bench.node.step(heartbeat())
+    assert bench.sent == []
+
+
+async def test_a_proposal_that_is_dropped_here_ends_nothing() -> None:
+    bench = Bench(FakeEnv(), voters=(1, 2))
+
+    async def test() -> None:
+        bench.node.step(Message(type=MessageType.PROP, to=1, sender=2, term=0))
+        bench.node.report_unreachable(2)
+        bench.node.step(heartbeat())
+        await bench.until(lambda: MessageType.HEARTBEAT_RESP in bench.kinds())
+
+    async with asyncio.timeout(DEADLINE):
+        await run(bench, test)
+
+
+async def test_a_store_is_installed_before_anything_else_of_its_turn() -> None:
+    bench = Bench(FakeEnv(), voters=(1, 2))
+    meta = SnapshotMeta(index=7, term=2, conf_state=ConfState(voters=(1, 2)))
+    steps: list[str] = []
+
+    async def install(wanted: SnapshotMeta) -> None:
+        assert wanted == meta
+        steps.append(f"installed, {bench.kinds()}")
+        bench.store.restore(wanted)
+
+    bench.node.install_snapshot = install
+
+    async def test() -> None:
+        bench.node.step(Message(type=MessageType.SNAP, to=1, sender=2, term=2, snapshot=meta))
+        await bench.until(lambda: MessageType.APP_RESP in bench.kinds())
+        assert steps == ["installed, []"]
+        assert bench.sent[-1].index == 7
+        while bench.node.status().applied != 7:  # noqa: ASYNC110 - it is advanced in the same turn
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(DEADLINE):
+        await run(bench, test)
+
+
+async def test_where_nobody_installs_a_store_the_node_ends() -> None:
+    bench = Bench(FakeEnv(), voters=(1, 2))
+    task = asyncio.create_task(bench.node.run())
+    meta = SnapshotMeta(index=7, term=2, conf_state=ConfState(voters=(1, 2)))
+    bench.node.step(Message(type=MessageType.SNAP, to=1, sender=2, term=2, snapshot=meta))
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.wait([task])
+    assert isinstance(task.exception(), RuntimeError)
+
+
+def answer(kind: MessageType, sender: int, term: int = 2) -> Message:
+    return Message(type=kind, to=1, sender=sender, term=term)
+
+
+async def test_a_leader_that_hands_over_does_not_ask_again_while_the_voter_is_silent() -> None:
+    bench = Bench(FakeEnv(), voters=(1, 2, 3))
+
+    def transferee() -> int:
+        return bench.node.status().transferee
+
+    async def test() -> None:
+        bench.node.campaign()
+        bench.node.step(answer(MessageType.PRE_VOTE_RESP, 3))
+        await bench.until(lambda: MessageType.VOTE in bench.kinds())
+        bench.node.step(answer(MessageType.VOTE_RESP, 3))
+        await bench.until(lambda: bench.node.leader == 1)
+        handing = asyncio.create_task(bench.node.hand_over(2, 0.01))
+        await asyncio.sleep(0)
+        assert transferee() == 2
+        for _ in range(10):  # an election timeout
+            bench.node.tick()
+            bench.node.step(answer(MessageType.HEARTBEAT_RESP, 3))
+        assert (bench.node.status().leader, transferee()) == (1, 0)
+        await asyncio.wait([handing], timeout=0.05)
+        assert transferee() == 0
+        bench.node.step(answer(MessageType.HEARTBEAT_RESP, 2))
+        async with asyncio.timeout(DEADLINE):
+            while transferee() != 2:
+                await asyncio.wait([handing], timeout=0.01)
+        handing.cancel()
+
+    await run(bench, test)
+
+
+async def test_a_request_to_hand_over_is_repeated_until_another_leads() -> None:
+    bench = Bench(FakeEnv(), voters=(1, 2, 3))
+
+    async def test() -> None:
+        bench.node.step(heartbeat())
+        await bench.until(lambda: bench.node.leader == 2)
+        handing = asyncio.create_task(bench.node.hand_over(3, 0.01))
+        await bench.until(lambda: bench.kinds().count(MessageType.TRANSFER_LEADER) == 3)
+        assert not handing.done()
+        bench.node.step(Message(type=MessageType.HEARTBEAT, to=1, sender=3, term=3))
+        await handing
+
+    async with asyncio.timeout(DEADLINE):
+        await run(bench, test)

@@ -107,7 +107,7 @@ async def test_a_write_that_does_not_become_durable_times_out_with_its_outcome_o
         write = asyncio.create_task(member.server.call(PutRequest(key=b"k"), CALLER))
         async with asyncio.timeout(5):
             await env.arrived.wait()
-        member.applier.expire(asyncio.get_running_loop().time() + 100, errors.Timeout)
+        member.applier.expire(asyncio.get_running_loop().time() + 100, lambda _: errors.Timeout())
         with pytest.raises(errors.Timeout):
             await write
         env.holding = False

@@ -509,3 +509,72 @@ def test_the_wal_against_a_list_at_length() -> None:
     run_state_machine_as_test(
         WalAgainstList, settings=settings(max_examples=1000, stateful_step_count=50, deadline=None)
     )
+
+
+# ---- restore ----
+
+
+@pytest.mark.parametrize("index", [3, 10, 25, 1000])
+def test_a_restored_log_begins_behind_the_snapshot(disk: FakeDisk, index: int) -> None:
+    wal = create(disk)
+    for first in range(1, 20, 3):
+        wal.save(HardState(2, 5, 1), make_entries(first, 3, term=2, size=700), must_sync=True)
+    snapshot = SnapshotMeta(index, 2)
+    wal.restore(snapshot)
+    expected = LogState(HardState(2, 5, index), index + 1)
+    assert state_of(wal) == expected
+    assert wal.snapshot_meta() == snapshot
+    assert len(disk.listdir(DIRECTORY)) == 1
+    assert state_of(reopen(disk.crash(random.Random(index)))) == expected
+    more = make_entries(index + 1, 4, term=3)
+    wal.save(HardState(3, 0, index), more, must_sync=True)
+    assert state_of(reopen(disk)).entries == state_of(wal).entries == tuple(more)
+    with pytest.raises(Compacted):
+        wal.entries(index, index + 1, EVERYTHING)
+    with pytest.raises(Compacted):
+        wal.save(None, make_entries(index, 1), must_sync=True)
+
+
+def test_a_restore_of_a_later_term_raises_the_term_and_forgets_the_vote(disk: FakeDisk) -> None:
+    wal = create(disk)
+    wal.save(HardState(2, 5, 0), make_entries(1, 3), must_sync=True)
+    wal.restore(SnapshotMeta(9, 4))
+    assert wal.initial_state() == reopen(disk).initial_state() == HardState(4, 0, 9)
+
+
+def test_segments_of_before_that_come_back_do_no_harm(disk: FakeDisk) -> None:
+    wal = create(disk)
+    for first in range(1, 40):
+        wal.save(HardState(1, 1, 0), make_entries(first, 1, size=300), must_sync=True)
+    count = len(disk.listdir(DIRECTORY))
+    assert count > 2
+    disk.fail(0, {"remove"})
+    with pytest.raises(OSError, match="error"):
+        wal.restore(SnapshotMeta(20, 1))
+    again = reopen(disk)
+    assert len(disk.listdir(DIRECTORY)) == count + 1
+    assert state_of(again) == LogState(HardState(1, 1, 20), 21)
+    again.save(None, make_entries(21, 30, size=300), must_sync=True)
+    again.save(None, make_entries(51, 30, size=300), must_sync=True)
+    again.cut(50)
+    assert state_of(reopen(disk)) == state_of(again)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_restores_among_other_work(disk: FakeDisk, seed: int) -> None:
+    wal, work = create(disk), Work(seed, restores=True)
+    for _ in range(10):
+        work.run(wal, 20)
+        assert state_of(wal) == work.state
+        wal.close()
+        wal = reopen(disk)
+        assert state_of(wal) == work.state
+
+
+def test_a_restore_that_fails_is_the_end(disk: FakeDisk) -> None:
+    wal = create(disk)
+    disk.fail(0, {"rename"})
+    with pytest.raises(OSError, match="error"):
+        wal.restore(SnapshotMeta(9, 4))
+    with pytest.raises(WalError, match="has failed before"):
+        wal.last_index()

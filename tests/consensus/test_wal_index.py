@@ -108,3 +108,15 @@ def test_each_entry_is_found_where_it_was_last_written(batches: list[tuple[int, 
         for at in range(piece.low, piece.high)
     ]
     assert found == written
+
+
+def test_a_restored_index_is_empty_behind_its_marker() -> None:
+    for last in (0, 5, 9):
+        index = make_index(2)
+        if last:
+            index.append(HEADER_SIZE, 100, last, ((1, 1), (3, 2)))
+        index.restore(Marker(7, 4))
+        assert (index.last_index, index.marker, index.term(7), index.lowest()) == (7, Marker(7, 4), 4, 8)
+        assert list(index.pieces(8, 8)) == []
+        index.append(HEADER_SIZE, 100, 8, ((8, 5),))
+        assert (index.term(7), index.term(8)) == (4, 5)

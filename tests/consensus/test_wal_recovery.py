@@ -48,9 +48,9 @@ class Returned:
     next: LogState
 
 
-def record(seed: int, steps: int, *, is_lying: bool = False) -> tuple[FakeDisk, list[Returned]]:
+def record(seed: int, steps: int, *, is_lying: bool = False, restores: bool = False) -> tuple[FakeDisk, list[Returned]]:
     disk = empty_disk(is_lying=is_lying)
-    work = Work(seed)
+    work = Work(seed, restores=restores)
     wal = create(disk)
     states = [(disk.count, work.state)]
     work.run(wal, steps, lambda: states.append((disk.count, work.state)))
@@ -83,11 +83,11 @@ def check_power_cut(disk: FakeDisk, returned: Returned | None, chance: random.Ra
     return None if longer == expected else f"saved {expected}, after a power cut {longer}"
 
 
-def power_cuts(seeds: range, steps: int, rounds: int, *, is_lying: bool = False) -> list[str]:
+def power_cuts(seeds: range, steps: int, rounds: int, *, is_lying: bool = False, restores: bool = False) -> list[str]:
     """Cuts the power at every moment, `rounds` times each; returns what was wrong."""
     problems: list[str] = []
     for seed in seeds:
-        disk, history = record(seed, steps, is_lying=is_lying)
+        disk, history = record(seed, steps, is_lying=is_lying, restores=restores)
         chance = random.Random(seed)
         for moment in disk.moments():
             returned = next((entry for entry in reversed(history) if entry.count <= moment.count), None)
@@ -99,10 +99,15 @@ def test_a_power_cut_loses_nothing_acknowledged() -> None:
     assert power_cuts(range(2), 40, 3) == []
 
 
+def test_a_power_cut_while_a_log_begins_anew_loses_nothing() -> None:
+    assert power_cuts(range(20, 22), 30, 3, restores=True) == []
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_a_power_cut_loses_nothing_acknowledged_many_seeds() -> None:
     assert power_cuts(range(100, 120), 80, 10) == []
+    assert power_cuts(range(120, 140), 80, 10, restores=True) == []
 
 
 def test_the_power_cut_test_finds_a_disk_that_lies_about_syncs() -> None:

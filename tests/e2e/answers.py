@@ -35,6 +35,7 @@ IDENTITY = {
     "cluster_id": "cluster_id",
     "member_id": "member_id",
     "memberID": "member_id",
+    "ID": "member_id",
     "leader": "member_id",
     "raft_term": "raft_term",
     "raftTerm": "raft_term",
@@ -42,12 +43,14 @@ IDENTITY = {
 FENCING = "raftgate_fencing_revision"
 REVISIONS = ("revision", "create_revision", "mod_revision", "compact_revision", "hash_revision", "rev", FENCING)
 COUNTED = ("dbSize", "dbSizeInUse", "raftIndex", "raftAppliedIndex")
+ADDRESSES = ("peerURLs", "clientURLs")
 LISTS = ("alarms", "errors", "keys")
 LONG_TEXT = 200
 # Cases take small numbers for their leases, so that a larger one was picked by the server.
 LEASES = ("ID", "lease")
 PICKED = 2**40
 PICKED_KEY = re.compile(rb"(.*/)([0-9a-f]{11,16})", re.DOTALL)
+PORT = re.compile(r":[0-9]+\Z")
 # How much of its time a lease may have lost when it is asked, in seconds.
 LOST_TIME = 10
 
@@ -160,6 +163,8 @@ def _mask_text(text: str, origin: Origin, name: str) -> str:
         return f"<{IDENTITY[name]}>"
     if name in COUNTED and int(text) > 0:
         return f"<{name}>"
+    if name in ADDRESSES:
+        return PORT.sub(":<port>", text)
     if name == "errors":
         return text.replace(f"memberID:{origin.member_id} ", "memberID:<member_id> ")
     return _mask_lease(text, origin, name) or _mask_long(text)

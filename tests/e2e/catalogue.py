@@ -25,6 +25,7 @@ FILES = (
     "alarms",
     "quota",
     "maintenance",
+    "members",
     "watches",
     "watch_history",
     "watch_streams",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import servers
+from tests.e2e.cluster import Program
 from tests.e2e.golden import RECORDED_VERSION
 from tests.e2e.runner import Flags, Running
 
@@ -43,3 +44,16 @@ def etcds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def raftgate(raftgates: Running) -> servers.Server:
     return raftgates.with_flags()[0]
+
+
+@pytest.fixture(
+    scope="module",
+    params=["raftgate", pytest.param("etcd", marks=[pytest.mark.peer, pytest.mark.soak])],
+)
+def program(request: pytest.FixtureRequest) -> Program:
+    if request.param == "raftgate":
+        return Program("raftgate", servers.raftgate_command())
+    found = servers.find_peer("etcd")
+    if found is None:
+        pytest.skip("no etcd found (variable ETCD, PATH, installed peers)")
+    return Program("etcd", [found])

@@ -1,10 +1,11 @@
-"""The rows of the contract: kv.md, http.md, watch.md and lease-lock-election.md.
+"""The rows of the contract: kv.md, http.md, watch.md, lease-lock-election.md and cluster-maintenance.md.
 
 `later` names what brings a row that is not built yet: grpc, members, auth, snapshot.
 """
 
 from tests.e2e.error_rows import ERRORS
 from tests.e2e.lease_rows import LEASE_ROWS
+from tests.e2e.member_rows import MEMBER_ROWS
 from tests.e2e.row import Row
 from tests.e2e.watch_rows import WATCH_ROWS
 
@@ -33,7 +34,8 @@ KV_MODEL = (
     Row("kv-1-rev-lease", "grant, keepalive, revoke of a lease without keys do not"),
     Row("kv-1-rev-lease-keys", "revoke or expiry of a lease with keys: one revision for all of them"),
     Row("kv-1-rev-others", "compaction, defragmentation and alarm calls do not"),
-    Row("kv-1-rev-auth-members", "auth and member calls do not", later="auth, members"),
+    Row("kv-1-rev-members", "member calls do not"),
+    Row("kv-1-rev-auth", "auth calls do not", later="auth"),
     Row("kv-1-rev-failed", "a failed request does not"),
 )
 
@@ -183,10 +185,11 @@ PATHS = (
     *[Row(f"http-1-path-{name}", f"/v3/lock/{name}") for name in ("lock", "unlock")],
     *[Row(f"http-1-path-{name}", f"/v3/election/{name}")
       for name in ("campaign", "proclaim", "leader", "resign", "observe")],
+    Row("http-1-path-member-list", "/v3/cluster/member/list"),
     *[Row(f"http-1-path-member-{name}", f"/v3/cluster/member/{name}", later="members")
-      for name in ("add", "remove", "update", "list", "promote")],
-    *[Row(f"http-1-path-{name}", f"/v3/maintenance/{name}", later="members")
-      for name in ("transfer-leadership", "downgrade")],
+      for name in ("add", "remove", "update", "promote")],
+    Row("http-1-path-transfer-leadership", "/v3/maintenance/transfer-leadership"),
+    Row("http-1-path-downgrade", "/v3/maintenance/downgrade", later="members"),
     Row("http-1-path-snapshot", "/v3/maintenance/snapshot", later="snapshot"),
     *[Row(f"http-1-path-auth-{name}", f"/v3/auth/{name}", later="auth")
       for name in ("enable", "disable", "status", "authenticate")],
@@ -291,7 +294,8 @@ HTTP_HEADERS = (
     Row("http-3-revision", "header: the store revision; a fresh store is at 1"),
     Row("http-3-which-revision", "writes tell the revision they made, reads the current one"),
     Row("http-3-no-header", "defragment has no header"),
-    Row("http-3-no-header-others", "transfer-leadership and snapshot chunks neither", later="members, snapshot"),
+    Row("http-3-no-header-transfer", "transfer-leadership neither"),
+    Row("http-3-no-header-snapshot", "snapshot chunks neither", later="snapshot"),
     Row("http-3-sub-headers", "inside txns headers hold a revision alone, a nested txn's none"),
 )
 
@@ -340,4 +344,5 @@ ROWS = (
     *HTTP_LIMITS,
     *WATCH_ROWS,
     *LEASE_ROWS,
+    *MEMBER_ROWS,
 )

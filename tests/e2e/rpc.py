@@ -16,6 +16,8 @@ STATUS = "/v3/maintenance/status"
 DEFRAGMENT = "/v3/maintenance/defragment"
 HASH = "/v3/maintenance/hash"
 HASHKV = "/v3/maintenance/hashkv"
+TRANSFER = "/v3/maintenance/transfer-leadership"
+MEMBERS = "/v3/cluster/member/list"
 LEASES = "/v3/lease/leases"
 REVOKE = "/v3/lease/revoke"
 

@@ -33,7 +33,8 @@ def test_ids_are_unique_and_well_formed() -> None:
     ids = [row.id for row in ROWS]
     assert len(set(ids)) == len(ids)
     assert all(
-        re.fullmatch(r"(kv|http|watch|lease|lock|election)-[0-9](\.[0-9])?(-[A-Za-z0-9]+)+", name) for name in ids
+        re.fullmatch(r"(kv|http|watch|lease|lock|election|cluster)-[0-9](\.[0-9])?(-[A-Za-z0-9]+)+", name)
+        for name in ids
     )
 
 

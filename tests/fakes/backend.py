@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from raftgate.api.cluster import MemberListRequest, MemberListResponse
 from raftgate.api.kv import (
     CompactionRequest,
     CompactionResponse,
@@ -38,6 +39,8 @@ from raftgate.api.maintenance import (
     HashKVResponse,
     HashRequest,
     HashResponse,
+    MoveLeaderRequest,
+    MoveLeaderResponse,
     StatusRequest,
     StatusResponse,
 )
@@ -122,6 +125,8 @@ class FakeBackend:
             DefragmentRequest: DefragmentResponse(),
             HashRequest: HashResponse(header=HEADER),
             HashKVRequest: HashKVResponse(header=HEADER),
+            MoveLeaderRequest: MoveLeaderResponse(),
+            MemberListRequest: MemberListResponse(header=HEADER),
             LeaseGrantRequest: LeaseGrantResponse(header=HEADER, ID=7, TTL=60),
             LeaseRevokeRequest: LeaseRevokeResponse(header=HEADER),
             LeaseKeepAliveRequest: LeaseKeepAliveResponse(header=HEADER, ID=7, TTL=60),

@@ -11,6 +11,8 @@ from consensus.env import Env
 from consensus.member import Member, open_wal
 from consensus.metrics import Metrics
 from consensus.options import Options
+from consensus.transport import Connect
+from consensus.wal import Wal, WalOptions
 from consensus.wal_format import Identity
 from raftgate.api import cluster
 from storage.machine import Machine
@@ -25,17 +27,31 @@ def options(**changes: float) -> Options:
     return Options(member=RECORD, cluster_id=0xC1, heartbeat_interval=0.01, election_timeout=0.1, **changes)  # type: ignore[arg-type]  # a test names fields of their own types
 
 
-def open_member(env: Env, directory: Path, settings: Options, wal_directory: Path | None = None) -> Member:
+def open_member(
+    env: Env,
+    directory: Path,
+    settings: Options,
+    wal_directory: Path | None = None,
+    connect: Connect | None = None,
+    wal_options: WalOptions | None = None,
+) -> Member:
     """Opens the member whose files lie in `directory`, the log in `wal_directory` of the Env's disk if given."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     directory.mkdir(parents=True, exist_ok=True)
-    machine = Machine.open(directory / "kv.db", StorageOptions(), StorageMetrics(registry))
+    pointer = directory / "CURRENT"  # once there was another store
+    store = directory / (pointer.read_text().strip() if pointer.exists() else "kv.db")
+    machine = Machine.open(store, StorageOptions(), StorageMetrics(registry))
     wal_directory = wal_directory or directory / "wal"
     env.disk.make_directory(wal_directory)
     identity = Identity(settings.cluster_id, settings.member.ID)
-    wal = open_wal(env, wal_directory, identity, metrics, fsync=True)
-    return Member(machine, wal, env, settings, metrics)
+    if wal_options is None:
+        wal = open_wal(env, wal_directory, identity, metrics, fsync=True)
+    elif Wal.exists(env.disk, wal_directory):
+        wal = Wal.open(env, wal_directory, identity, wal_options)
+    else:
+        wal = Wal.create(env, wal_directory, identity, wal_options)
+    return Member(machine, wal, env, settings, metrics, connect)
 
 
 @asynccontextmanager

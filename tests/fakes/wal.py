@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from consensus.env import Disk
-from consensus.raft.types import Entry, EntryType, HardState
+from consensus.raft.types import Entry, EntryType, HardState, SnapshotMeta
 from consensus.wal import Wal, WalOptions
 from consensus.wal_format import Identity
 from tests.fakes.env import FakeEnv
@@ -65,6 +65,13 @@ class LogState:
     def cut(self, first_index: int) -> "LogState":
         return replace(self, first_index=first_index, entries=self.entries[first_index - self.first_index :])
 
+    def restore(self, snapshot: SnapshotMeta) -> "LogState":
+        state = self.hard_state
+        if state.term < snapshot.term:
+            state = HardState(snapshot.term, 0, state.commit)
+        state = HardState(state.term, state.vote, max(state.commit, snapshot.index))
+        return LogState(state, snapshot.index + 1)
+
     def may_follow(self, acknowledged: "LogState", pending: "LogState") -> bool:
         """Whether a log opened after a stop may be this one.
 
@@ -99,9 +106,10 @@ def make_entries(first: int, count: int, term: int = 1, size: int = 40) -> list[
 
 
 class Work:
-    """Random saves, truncations and cuts on a Wal, each with what must hold after it."""
+    """Random saves, truncations and cuts on a Wal, with `restores` also these; each with what must hold after it."""
 
-    def __init__(self, seed: int, state: LogState = LogState()) -> None:
+    def __init__(self, seed: int, state: LogState = LogState(), *, restores: bool = False) -> None:
+        self._restores = restores
         self._chance = random.Random(seed)
         self.state = state
         """After the last operation that returned."""
@@ -111,7 +119,9 @@ class Work:
     def run(self, wal: Wal, steps: int, returned: Callable[[], None] = lambda: None) -> None:
         """Does `steps` operations, calling `returned` after each."""
         for _ in range(steps):
-            if self._chance.random() < 0.1:
+            if self._restores and self._chance.random() < 0.2:
+                self._restore(wal)
+            elif self._chance.random() < 0.1:
                 self._cut(wal)
             else:
                 self._save(wal)
@@ -129,7 +139,7 @@ class Work:
             if chance.random() < 0.2:
                 first = chance.randint(max(commit + 1, state.first_index), first)
             count = chance.choice((1, 1, 2, 5))
-            previous = state.term(first - 1) if first > state.first_index else 0
+            previous = state.term(first - 1) if first > state.first_index else 1
             terms = sorted(chance.randint(previous, term) for _ in range(count))
             for index, entry_term in enumerate(terms, first):
                 kind = chance.choice((EntryType.NORMAL, EntryType.CONF_CHANGE))
@@ -141,6 +151,14 @@ class Work:
         must_sync = bool(entries) or (term, vote) != (state.hard_state.term, state.hard_state.vote)
         self.next = state.save(hard_state, entries)
         wal.save(None if hard_state == state.hard_state else hard_state, entries, must_sync)
+
+    def _restore(self, wal: Wal) -> None:
+        state, chance = self.state, self._chance
+        index = state.hard_state.commit + chance.randint(1, 12)
+        snapshot = SnapshotMeta(index, max(1, state.hard_state.term + chance.choice((-1, 0, 2))))
+        self.next = state.restore(snapshot)
+        wal.restore(snapshot)
+        assert wal.term(index) == snapshot.term
 
     def _cut(self, wal: Wal) -> None:
         index = self._chance.randint(

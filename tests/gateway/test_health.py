@@ -6,7 +6,7 @@ import pytest
 from gateway.health import Health, Unhealthy
 from raftgate.api.errors import EtcdError, NoLeader, NotSupportedForLearner, PermissionDenied, Timeout, UserEmpty
 from raftgate.api.kv import RangeRequest, RangeResponse
-from raftgate.api.maintenance import AlarmMember, AlarmRequest, AlarmResponse, AlarmType
+from raftgate.api.maintenance import AlarmType, StatusRequest, StatusResponse
 from raftgate.api.message import Caller
 from tests.fakes.backend import FakeBackend
 from tests.fakes.gateway import Gateway, make_options
@@ -15,10 +15,13 @@ TEXT = "text/plain; charset=utf-8"
 VERBOSE = "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\n[+]non_learner ok\nok\n"
 
 
+def with_alarms(*alarms: AlarmType | int) -> StatusResponse:
+    return StatusResponse(errors=("etcdserver: no leader", *(f"memberID:1 alarm:{alarm} " for alarm in alarms)))
+
+
 def alarmed(*alarms: AlarmType | int) -> Gateway:
     gateway = Gateway()
-    members = tuple(AlarmMember(memberID=1, alarm=alarm) for alarm in alarms)
-    gateway.backend.answers[AlarmRequest] = AlarmResponse(alarms=members)
+    gateway.backend.answers[StatusRequest] = with_alarms(*alarms)
     return gateway
 
 
@@ -95,7 +98,7 @@ async def test_health_and_reads(backend: FakeBackend, query: str, reason: str) -
 async def test_health_is_counted() -> None:
     gateway = alarmed()
     await gateway.get("/health")
-    gateway.backend.answers[AlarmRequest] = AlarmResponse(alarms=(AlarmMember(alarm=AlarmType.NOSPACE),))
+    gateway.backend.answers[StatusRequest] = with_alarms(AlarmType.NOSPACE)
     await gateway.get("/health")
     assert gateway.sample("etcd_server_health_success") == 1
     assert gateway.sample("etcd_server_health_failures") == 1

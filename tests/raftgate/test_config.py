@@ -204,10 +204,10 @@ MISTAKES = [
         True,
     ),
     (
-        [*CLUSTER, f"--initial-cluster=n1={PEER},n2=http://127.0.0.1:2381"],
+        [*CLUSTER, f"--initial-cluster=n1={PEER},n2={PEER}"],
         1,
-        "--initial-cluster with more than one member is not supported yet",
-        False,
+        f"initial cluster n1={PEER},n2={PEER} has duplicate url",
+        True,
     ),
     (["--auto-compaction-mode=foo"], 1, 'unknown auto-compaction-mode "foo"', True),
     (

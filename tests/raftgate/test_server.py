@@ -9,9 +9,14 @@ import socket
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from consensus.cluster import cluster_id, member_id
+from consensus.member import open_wal
+from consensus.metrics import Metrics
+from consensus.wal_format import Identity
 from tests.e2e.servers import Process, Server, free_ports, member_flags, raftgate_command, start
+from tests.fakes.env import FakeEnv
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +72,39 @@ def test_joining_is_not_served_yet(tmp_path: Path) -> None:
     process = Process([*raftgate_command(), *flags, "--initial-cluster-state=existing"])
     assert process.wait() == 1
     assert "--initial-cluster-state=existing" in process.tail()
+
+
+def leave_an_empty_log(data_dir: Path, identity: Identity) -> None:
+    """As a stop does that comes right after the making of the log."""
+    directory = data_dir / "member" / "wal"
+    directory.mkdir(parents=True)
+    open_wal(FakeEnv(), directory, identity, Metrics(CollectorRegistry()), fsync=True).close()
+
+
+def test_a_log_that_a_stop_has_left_empty_is_begun_as_the_flags_say(tmp_path: Path) -> None:
+    client_port, *peer_ports = free_ports(4)
+    urls = [f"http://127.0.0.1:{port}" for port in peer_ports]
+    ids = [member_id([url], "etcd-cluster") for url in urls]
+    leave_an_empty_log(tmp_path / "data", Identity(cluster_id(ids), ids[0]))
+    flags = member_flags(tmp_path / "data", client_port, peer_ports[0])[:-1]
+    listed = ",".join(f"{name}={url}" for name, url in zip(("default", "n2", "n3"), urls, strict=True))
+    process = Process([*raftgate_command(), *flags, f"--initial-cluster={listed}"])
+    process.wait_for_line("peer became inactive")
+    found: list[int] = []
+    for _ in range(500):
+        found = [member["id"] for member in json.loads(get(peer_ports[0], "/members")[1])]
+        if found:
+            break
+        process.wait_for_news(0.02)
+    assert found == sorted(ids)
+    process.kill()
+
+
+def test_an_empty_log_of_other_flags_is_refused(tmp_path: Path) -> None:
+    leave_an_empty_log(tmp_path / "data", Identity(1, 2))
+    process = Process([*raftgate_command(), *member_flags(tmp_path / "data", *free_ports(2))])
+    assert process.wait() == 1
+    assert "the log was begun with other flags" in process.tail()
 
 
 def test_files_are_the_owners_alone(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from consensus import cluster
+from consensus.data_dir import Stores
 from consensus.env import Env
 from consensus.member import Member
 from consensus.metrics import Metrics
@@ -20,7 +21,7 @@ from consensus.raft.errors import Compacted, Unavailable
 from consensus.raft.log_store import LogStore
 from consensus.raft.rawnode import Status
 from consensus.raft.types import Message
-from consensus.transport import Transport
+from consensus.transport import Connect
 from consensus.wal import Wal, WalOptions
 from consensus.wal_format import Identity
 from raftgate.api.cluster import Member as Record
@@ -32,7 +33,7 @@ WAL_DIRECTORY: Final = Path("/member/wal")
 TOKEN: Final = "sim"
 
 _WAL_OPTIONS: Final = WalOptions(
-    segment_bytes=16 << 10, allocation_bytes=2 << 10, memory_bytes=8 << 10, keep_bytes=4 << 10
+    segment_bytes=8 << 10, allocation_bytes=2 << 10, memory_bytes=4 << 10, keep_bytes=1 << 10
 )
 _STORAGE_OPTIONS: Final = StorageOptions(fsync=False, value_cache_bytes=400, compaction_batch_limit=20)
 
@@ -55,19 +56,13 @@ class Parts:
         return self.member.node.status()
 
     def take(self, message: Message) -> None:
-        """Takes a message of another member.
-
-        Raises: NotImplementedError - the driver does not know others yet.
-        """
-        raise NotImplementedError(message.type)
-
-    def lost(self, member: int) -> None:
-        """Takes note that messages to another member were lost."""
-        raise NotImplementedError(member)
+        """Takes a message of another member."""
+        self.member.receive(message)
 
     async def answer(self, body: bytes, path: str) -> bytes:
         """Answers a call of another member."""
-        raise NotImplementedError(path, len(body))
+        del path
+        return await self.member.answer(body)
 
     def term(self, index: int) -> int | None:
         """The term of an entry of the core's log, whether it is durable or not."""
@@ -77,15 +72,16 @@ class Parts:
             return None
 
 
-def records(count: int) -> tuple[Record, ...]:
-    """The members of a cluster, with the ids that etcd would give them."""
-    urls = [(f"http://10.0.0.{number}:2380",) for number in range(1, count + 1)]
+def records(count: int, learners: int = 0) -> tuple[Record, ...]:
+    """The members of a cluster, with the ids that etcd would give them; the last ones may be learners."""
+    urls = [(f"http://10.0.0.{number}:2380",) for number in range(1, count + learners + 1)]
     return tuple(
         Record(
             ID=cluster.member_id(url, TOKEN),
             name=f"m{number}",
             peerURLs=url,
             clientURLs=(f"http://10.0.0.{number}:2379",),
+            isLearner=number > count,
         )
         for number, url in enumerate(urls, start=1)
     )
@@ -96,11 +92,14 @@ def options(members: Sequence[Record], own: Record) -> Options:
     return Options(
         member=own,
         cluster_id=cluster.cluster_id([member.ID for member in members]),
+        initial_members=tuple(members),
         snapshot_count=40,
         snapshot_catchup_entries=10,
         batch_interval=0.1,
         auto_compaction_mode="revision",
         auto_compaction_retention=60,
+        max_message_bytes=250,
+        max_inflight=4,
     )
 
 
@@ -109,22 +108,26 @@ def open_machine(path: Path) -> Machine:
     return Machine.open(path, _STORAGE_OPTIONS, StorageMetrics(CollectorRegistry()))
 
 
-def assemble(env: Env, store: Path, settings: Options, transport: Transport) -> Parts:
-    """Opens a member as its process does at the start, in that process; `transport`: its way to the others.
+def assemble(env: Env, directory: Path, settings: Options, connect: Connect) -> Parts:
+    """Opens a member as its process does at the start, in that process; `connect` makes its way to the others.
+
+    `directory`: that of the stores.
 
     Raises: whatever keeps a member from starting.
     """
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    machine = Machine.open(store, _STORAGE_OPTIONS, StorageMetrics(registry))
     disk = env.disk
-    for directory in (WAL_DIRECTORY.parent, WAL_DIRECTORY):
-        if not disk.exists(directory):
-            disk.make_directory(directory)
-            disk.sync_directory(directory.parent)
+    stores = Stores(disk, directory)
+    current = stores.current()
+    stores.clean(current)
+    machine = Machine.open(current, _STORAGE_OPTIONS, StorageMetrics(registry))
+    for path in (WAL_DIRECTORY.parent, WAL_DIRECTORY):
+        if not disk.exists(path):
+            disk.make_directory(path)
+            disk.sync_directory(path.parent)
     if Wal.exists(disk, WAL_DIRECTORY):
         wal = Wal.open(env, WAL_DIRECTORY, None, _WAL_OPTIONS)
     else:
         wal = Wal.create(env, WAL_DIRECTORY, Identity(settings.cluster_id, settings.member.ID), _WAL_OPTIONS)
-    del transport  # a member of its own talks to nobody; the driver takes it once it sends
-    return Parts(Member(machine, wal, env, settings, metrics), machine, wal)
+    return Parts(Member(machine, wal, env, settings, metrics, connect), machine, wal)

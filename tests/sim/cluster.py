@@ -1,5 +1,6 @@
 """Cluster: the machines of one simulation, and someone who starts again what has died."""
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,8 @@ from tests.sim.loop import VirtualLoop
 from tests.sim.network import Network
 from tests.sim.sqlite import Connections
 
+_WITH_LEARNER: Final = 0.3
+"""Share of the seeds in which there is a learner."""
 _LOOKS_EVERY: Final = 0.25
 """Seconds between two looks whether a member must be started."""
 
@@ -26,14 +29,21 @@ class Cluster:
     """Some machines, each with a member."""
 
     def __init__(self, seed: int, members: int, directory: Path, connections: Connections, ledger: Ledger) -> None:
-        """`directory`: a real one for the stores; to be made while `connections` are entered."""
+        """`members`: who vote; where that are several, some seeds add a learner.
+
+        `directory`: a real one for the stores; to be made while `connections` are entered.
+        """
         self.loop = VirtualLoop()
         self.ledger = ledger
-        listed = records(members)
-        self.invariants = Invariants(ledger, [record.name for record in listed], self.loop.time)
+        learners = int(members > 1 and random.Random(f"{seed} cluster").random() < _WITH_LEARNER)
+        listed = records(members, learners)
+        ledger.events["learners"] += learners
+        names = [record.name for record in listed]
+        self.invariants = Invariants(ledger, names[:members], self.loop.time, names[members:])
         self.network = Network(self.loop, seed, ledger, self.invariants)
         self.world = World(self.loop, ledger, self.invariants, connections, self.network, seed)
         self.hosts: list[Host] = []
+        self.voters = {record.ID for record in listed if not record.isLearner}
         for record in listed:
             store = directory / record.name
             store.mkdir(parents=True)

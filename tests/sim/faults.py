@@ -118,7 +118,7 @@ async def _pause_leader(cluster: Cluster, chance: random.Random) -> None:
     process = host.process
     if process is not None and process.is_alive:
         process.stop()
-        await cluster.loop.elapse(chance.uniform(1.0, 5.0))
+        await cluster.loop.elapse(chance.uniform(2.0, 5.0))
         process.resume()
 
 
@@ -163,14 +163,48 @@ async def _disorder(cluster: Cluster, chance: random.Random) -> None:
     quality.disorder, quality.repeats = 0.01, 0.0
 
 
+async def _leave_behind(cluster: Cluster, chance: random.Random) -> None:
+    """One member is away until the others' logs no longer hold what it needs; at times power fails when that comes."""
+    host = chance.choice(cluster.hosts)
+    links = _around(cluster, [host.id])
+    links += _reversed(links)
+    until = cluster.loop.time() + 12.0
+    last = host.log.last_index() if host.parts else 0
+    if chance.random() < 0.5:
+        host.down_until = until
+        host.kill()
+    if chance.random() < 0.5:
+        host.cut_power_at_store(chance.randrange(30))
+    cluster.network.cut(links)
+    while cluster.loop.time() < until:
+        leader = cluster.leader()
+        if leader is not None and leader is not host and leader.log.first_index() > last + 1:
+            break
+        await cluster.loop.elapse(0.1)
+    host.down_until = min(host.down_until, cluster.loop.time())
+    cluster.network.mend(links)
+    if chance.random() < 0.3:  # and again, in the midst of it
+        await cluster.loop.elapse(chance.uniform(0.0, 1.0))
+        cluster.network.cut(links)
+        await cluster.loop.elapse(chance.uniform(0.0, 1.0))
+        cluster.network.mend(links)
+
+
+async def _slow_links(cluster: Cluster, chance: random.Random) -> None:
+    cluster.network.quality.disorder = 1.0
+    await cluster.loop.elapse(chance.uniform(0.5, 5.0))
+    cluster.network.quality.disorder = 0.01
+
+
 def _minority(cluster: Cluster, chance: random.Random) -> list[int]:
     """Some members, too few for a quorum; as often as not the leader is one of them."""
-    ids = [host.id for host in cluster.hosts]
+    ids = [host.id for host in cluster.hosts if host.id in cluster.voters]
     chance.shuffle(ids)
     leader = cluster.leader()
     if leader is not None and chance.random() < 0.5:
         ids.sort(key=lambda member: member != leader.id)
-    return ids[: chance.randint(1, max(1, (len(ids) - 1) // 2))]
+    learners = [host.id for host in cluster.hosts if host.id not in cluster.voters and chance.random() < 0.5]
+    return ids[: chance.randint(1, max(1, (len(ids) - 1) // 2))] + learners
 
 
 def _around(cluster: Cluster, side: Sequence[int]) -> list[tuple[int, int]]:
@@ -181,6 +215,22 @@ def _around(cluster: Cluster, side: Sequence[int]) -> list[tuple[int, int]]:
 
 def _reversed(links: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return [(to, sender) for sender, to in links]
+
+
+async def _stop_leader(cluster: Cluster, chance: random.Random) -> None:
+    host = cluster.leader() or chance.choice(cluster.hosts)
+    host.down_until = cluster.loop.time() + chance.uniform(0.0, 2.0)
+    await host.stop()
+
+
+async def _transfer(cluster: Cluster, chance: random.Random) -> None:
+    """Has leadership go from member to member, whoever is asked for it, with messages lost at times."""
+    for _ in range(chance.randint(1, 4)):
+        target = chance.choice(cluster.hosts)
+        chance.choice(cluster.hosts).transfer_leader(target.id)
+        await cluster.loop.elapse(chance.uniform(0.05, 1.5))
+        leader = cluster.leader()
+        cluster.ledger.events["leadership transferred"] += leader is target
 
 
 FAULTS: Final[Sequence[Fault]] = (
@@ -202,6 +252,10 @@ FAULTS: Final[Sequence[Fault]] = (
     Fault("flapping links", _flapping, members=3),
     Fault("loss of 30 %", _loss, members=3),
     Fault("repeats and disorder", _disorder, members=3),
+    Fault("left behind", _leave_behind, members=3),
+    Fault("slow links", _slow_links, members=3),
+    Fault("orderly stop of the leader", _stop_leader, members=3),
+    Fault("transfer of leadership", _transfer, members=3),
 )
 
 

@@ -15,6 +15,7 @@ from consensus.env import Lane
 from consensus.options import Options
 from consensus.raft.log_store import LogStore
 from consensus.raft.rawnode import Status
+from consensus.raft.types import Role
 from consensus.wal_format import WalError
 from raftgate.api.errors import EtcdError
 from raftgate.api.message import Caller, Message, Request
@@ -25,7 +26,9 @@ from tests.sim.invariants import Invariants
 from tests.sim.ledger import Ledger
 from tests.sim.loop import Process, VirtualLoop
 from tests.sim.network import Endpoint, Network, SimTransport
-from tests.sim.sqlite import Connections, StoreFile
+from tests.sim.sqlite import Connections
+from tests.sim.stores import Photos, Stores
+from tests.sim.streams import Stream
 
 R = TypeVar("R", bound=Message)
 
@@ -60,7 +63,8 @@ class Host:
         """`directory`: a real one, for SQLite, that is there."""
         self.name = settings.member.name
         self.id = settings.member.ID
-        self.machinery = Machinery(SimDisk())
+        self.loop = world.loop
+        self.machinery = Machinery(SimDisk(mirror=directory))
         self.process: Process | None = None
         self.parts: Parts | None = None
         self.ready = False
@@ -71,9 +75,10 @@ class Host:
         self._world = world
         self._settings = settings
         self._chance = random.Random(f"{world.seed} {self.name}")
-        self._store = StoreFile(directory / "kv.db")
+        self._stores = Stores(directory)
         self._outside = copy_context()
         self._waiting: dict[asyncio.Future[Any], None] = {}  # Any: answers; a dict, for its order
+        self._streams: dict[Stream, None] = {}
         self._running: asyncio.Task[None] | None = None
 
     # ---- what the invariants look at ----
@@ -120,14 +125,16 @@ class Host:
         self._note("starts")
         try:
             transport = SimTransport(self._world.network, self.id)
-            parts = process.context.run(assemble, env, self._store.path, self._settings, transport)
+            parts = process.context.run(assemble, env, self._stores.directory, self._settings, transport.connect)
         except PowerCut:
             return
         except Exception as error:  # noqa: BLE001 - it goes into the report
             self._failed(error)
             return
         self.parts = parts
-        endpoint = Endpoint(process, parts.take, parts.lost, parts.answer)
+        endpoint = Endpoint(
+            process, parts.take, transport.lost, parts.answer, parts.member.incoming.receive, self._world.loop.time()
+        )
         self._world.network.attach(self.id, endpoint)
         self._world.invariants.restarted(self)
         self._world.ledger.events["starts"] += 1
@@ -177,26 +184,33 @@ class Host:
 
     async def _stop(self, parts: Parts, running: "asyncio.Task[None]") -> None:
         """As the composition root stops a member."""
+        if parts.status().role is Role.LEADER:
+            await parts.member.hand_over()
+            self._world.ledger.events["leadership handed over"] += parts.member.node.leader not in (0, self.id)
         parts.member.server.stop()
         running.cancel()
         await asyncio.wait([running])
         self._world.network.detach(self.id)
         await parts.member.close()
 
+    def transfer_leader(self, member_id: int) -> None:
+        """Asks the member, if it runs, to have another one lead."""
+        if self.process is not None and self.process.is_alive and self.parts is not None:
+            self.process.later(self._trip(), self.parts.member.node.transfer_leader, member_id)
+
     def kill(self) -> None:
         """kill -9: what was written is in the system's cache, so nothing of it is lost."""
         if not self.is_up:
             return
         self._note("is killed")
-        photo = self._die()
-        self._store.put_back(photo, None)
+        self._stores.put_back(self._die())
 
     def cut_power(self) -> None:
         """The machine loses power: what was not synced may be lost."""
         self._note("loses power")
-        photo = self._die()
-        self.machinery.disk = self.machinery.disk.survivor(self._chance)
-        lost = self._store.put_back(photo, self._chance)
+        photos, before = self._die(), self.machinery.disk
+        self.machinery.disk = before.survivor(self._chance)
+        lost = self._stores.survive(photos, before, self.machinery.disk, self._chance)
         self._world.ledger.events["commits of SQLite lost"] += lost
         self._note("has lost", lost, "commits")
 
@@ -204,6 +218,15 @@ class Host:
         """Has the machine lose power in the midst of what it writes, so many steps from now."""
         disk = self.machinery.disk
         disk.cut_at(steps, lambda: self.cut_power() if disk is self.machinery.disk else None)
+
+    def cut_power_at_store(self, steps: int) -> None:
+        """The same, so many steps after a store has begun to come in from another member."""
+        disk = self.machinery.disk
+        disk.cut_at_store(steps, lambda: self._cut_power_at_store() if disk is self.machinery.disk else None)
+
+    def _cut_power_at_store(self) -> None:
+        self._world.ledger.events["power cut while a store came in"] += 1
+        self.cut_power()
 
     def fill_disk(self) -> None:
         """Leaves no space for the log nor for the store."""
@@ -227,15 +250,15 @@ class Host:
         if self.process is not None and self.process.is_stopped:
             self.process.resume()
 
-    def _die(self) -> tuple[bytes, bytes] | None:
+    def _die(self) -> Photos:
         if self.process is not None:
             self.process.kill()
         self.ready = False
         self._running = None
         self.parts = None
-        photo = self._store.photograph()
-        self._world.connections.close(self._store.path.parent)
-        return photo
+        photos = self._stores.photograph()
+        self._world.connections.close(self._stores.directory)
+        return photos
 
     # ---- blocking calls (`tests.sim.env.Watch`) ----
 
@@ -249,8 +272,10 @@ class Host:
         self._world.ledger.events[f"{lane}: {name}"] += 1
         if lane is Lane.LOG and name == "save":
             self._world.invariants.saved(self.name, arguments[0], arguments[1])
-        elif name == "checkpoint":
-            self._store.checkpointed()
+        elif lane is Lane.LOG and name == "restore":
+            self._world.invariants.restored(self.name, arguments[0].index)
+        elif name == "checkpoint" and self.parts is not None:
+            self._stores.checkpointed(self.parts.machine.database.path)
 
     # ---- clients ----
 
@@ -288,7 +313,33 @@ class Host:
         loop.call_later(timeout, _fail, answer, TimeoutError())
         return answer
 
+    def watch(self) -> Stream:
+        """Opens a stream of watches over a connection."""
+        stream = Stream(self._world.loop, self._trip)
+        process = self.process
+        if process is None or not process.is_alive or self.parts is None:
+            stream.disconnect()
+            return stream
+        self._streams[stream] = None
+        server = self.parts.member.server
+
+        def begin() -> None:
+            stream.serve(process, server).add_done_callback(finish)
+
+        def finish(task: "asyncio.Task[None]") -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, EtcdError):
+                self.blame(error)
+            if self._streams.pop(stream, self) is None:
+                stream.disconnect()
+
+        process.later(self._trip(), begin)
+        return stream
+
     def _disconnect(self) -> None:
+        streams, self._streams = self._streams, {}
+        for stream in streams:
+            stream.disconnect()
         waiting, self._waiting = self._waiting, {}
         for answer in waiting:
             self._world.loop.call_later(self._trip(), _fail, answer, Disconnected(was_sent=True), context=self._outside)

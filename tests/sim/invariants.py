@@ -59,6 +59,8 @@ class _Seen:
     """Entries whose save has returned, by index."""
     last: int = 0
     """The highest of these indexes."""
+    restored: int = 0
+    """The index of a store that is taking the place of its own, 0 for none."""
     saving: tuple[HardState | None, Sequence[Entry]] | None = None
     """A save that has begun and not returned: a crash may leave all or nothing of it."""
     hard_state: HardState = field(default_factory=HardState)
@@ -68,12 +70,14 @@ class _Seen:
 class Invariants:
     """All that has been seen of a cluster."""
 
-    def __init__(self, ledger: Ledger, voters: Sequence[str], now: Callable[[], float]) -> None:
-        """`voters`: the names of the machines with which the cluster begins, and whose logs make up the quorum."""
+    def __init__(
+        self, ledger: Ledger, voters: Sequence[str], now: Callable[[], float], learners: Sequence[str] = ()
+    ) -> None:
+        """`voters`: the names of the machines whose logs make up the quorum; `learners`: those of the other ones."""
         self._ledger = ledger
         self._voters = list(voters)
         self._now = now
-        self._seen = {name: _Seen() for name in voters}
+        self._seen = {name: _Seen() for name in (*voters, *learners)}
         self._leaders: dict[int, str] = {}
         self._entries: dict[tuple[int, int], tuple[Entry, int]] = {}
         """(index, term) -> the entry, and the term of the one before it."""
@@ -101,6 +105,8 @@ class Invariants:
         if status.commit > seen.commit and status.role is Role.LEADER and not is_new:
             self._check_commit(view, status)
         seen.commit = status.commit
+        if seen.restored and view.applied_index >= seen.restored:
+            seen.applied, seen.restored = seen.restored, 0
         if view.applied_index != seen.applied:
             self._check_applied(view, seen)
 
@@ -141,6 +147,9 @@ class Invariants:
     def restarted(self, view: View) -> None:
         """Looks at a member that has come back: what its log had made durable must be there."""
         seen, log = self._seen[view.name], view.log
+        begin = log.snapshot_meta()
+        if begin.index > seen.last or (begin.index in seen.durable and seen.durable[begin.index].term != begin.term):
+            self.restored(view.name, begin.index)  # it died on the way, and has gone on with it
         if seen.saving is not None:
             state, entries = seen.saving
             if entries and _term(log, entries[-1].index) == entries[-1].term:
@@ -154,18 +163,21 @@ class Invariants:
                 raise Violation(f"{view.name} lost entry {index} of term {entry.term}: {_term(log, index)}")
         seen.role, seen.term, seen.commit = Role.FOLLOWER, found.term, 0
         seen.hard_state, seen.saving = found, None
-        seen.applied = view.applied_index
+        seen.applied, seen.restored = view.applied_index, 0
         if seen.applied > self.highest:
             raise Violation(f"{view.name} has applied {seen.applied}, which nobody has committed")
 
     def restored(self, name: str, index: int) -> None:
-        """A member has taken up another one's store: its log begins anew behind `index`."""
+        """A member's log has begun anew behind `index`, for the store of another member that it takes up."""
         seen = self._seen[name]
         self._count("a snapshot holds committed entries only")
         if index > self.highest:
             raise Violation(f"{name} was restored to {index}, which nobody has committed")
+        if index < seen.applied:
+            raise Violation(f"{name} was restored to {index}, having applied {seen.applied}")
         seen.durable = {at: entry for at, entry in self.committed.items() if at <= index}
-        seen.applied = seen.last = index
+        seen.restored = seen.last = index
+        self._ledger.note(self._now(), name, "was restored to", index)
 
     # ---- Raft figure 3 ----
 
@@ -220,7 +232,7 @@ class Invariants:
         seen.applied = view.applied_index
 
     def _check_quorum(self, name: str, entry: Entry) -> None:
-        if entry.term == 1 and entry.index <= len(self._voters):
+        if entry.term == 1 and entry.index <= len(self._seen):
             return  # with these each log begins: committed by agreement
         self._count("durable on a quorum before applied")
         holders = [voter for voter in self._voters if self._seen[voter].durable.get(entry.index) == entry]

@@ -11,7 +11,7 @@ killed one never runs again, not even its `finally` (kill -9).
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, TypeVar
 
@@ -41,6 +41,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.failures: list[str] = []
         """What went wrong in the world's callbacks that nobody waits for, and whatever else must end the run."""
         self._tasks: dict[asyncio.Task[Any], None] = {}  # Any: whatever they answer; a dict, for its order
+        self._is_ending = False
         self._own = copy_context()
         self.set_exception_handler(self._failed)
         self.set_task_factory(_make_task)
@@ -91,11 +92,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def end(self) -> None:
         """Closes the loop and the coroutines that have not ended."""
+        self._is_ending = True
         for task in self._tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # unknown to typeshed
             _close(task.get_coro())
         self._tasks.clear()
         self.close()
+
+    def _asyncgen_finalizer_hook(self, generator: AsyncGenerator[Any, Any]) -> None:  # Any: whatever it yields
+        """Ends a generator that nobody goes on with, as asyncio does; one of the dead is left as it is."""
+        if not self._is_ending:
+            self.call_soon(self.create_task, generator.aclose())
 
     def _process_events(self, event_list: object) -> None:
         """There are none."""

@@ -24,6 +24,8 @@ class Mutation:
     new: str
     members: int = 1
     """The fewest members with which it can show."""
+    seed: int = 0
+    """The first seed with which it has shown."""
 
 
 class Outdated(Exception):
@@ -85,15 +87,23 @@ def install(mutation: Mutation) -> None:
 
 
 MUTATIONS: Final[Mapping[str, Mutation]] = {
+    # ---- what must be durable, and when ----
     "acknowledge before fsync": Mutation(
         "consensus.node",
-        "        if persisted is not None:\n            await persisted\n",
-        "",
+        "        if saved is not None:\n            await saved\n        self._raw.advance(ready)",
+        "        self._raw.advance(ready)",
+    ),
+    "promise before fsync": Mutation(
+        "consensus.node",
+        "        if saved is None:\n            self._send(ready.messages_after_append)",
+        "        if True:\n            self._send(ready.messages_after_append)",
+        members=3,
     ),
     "skip fsync": Mutation(
         "consensus.wal",
         "self._file.datasync()\n            self._options.on_sync",
         "self._options.on_sync",
+        seed=1,
     ),
     "apply twice after restart": Mutation(
         "storage.writer",
@@ -104,12 +114,14 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         "consensus.flush",
         "        durable = await self.checkpoint()\n        if durable is None:",
         "        durable = applied + self._options.snapshot_catchup_entries\n        if durable is None:",
+        seed=14,
     ),
     "lose the hard state": Mutation(
         "consensus.wal_recovery",
         "Recovered(index, replay.identity, replay.hard_state,",
         "Recovered(index, replay.identity, HardState(),",
     ),
+    # ---- elections ----
     "vote twice": Mutation(
         "consensus.raft.raft",
         "is_free = self.vote == message.sender or (self.vote == NONE and self.leader == NONE)",
@@ -121,18 +133,125 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         "granted = is_free and self.log.is_up_to_date(message.index, message.log_term)",
         "granted = is_free",
         members=3,
+        seed=3,
     ),
+    "listen to old terms": Mutation(
+        "consensus.raft.raft",
+        "            self._refuse_stale(message)\n            return",
+        "            self._refuse_stale(message)",
+        members=3,
+        seed=3,
+    ),
+    # ---- the log ----
     "commit an entry of an old term": Mutation(
         "consensus.raft.leader",
         "if index > raft.log.commit and raft.log.term(index) == raft.term:",
         "if index > raft.log.commit:",
         members=3,
+        seed=6,
     ),
+    "count a learner": Mutation(
+        "consensus.raft.quorum",
+        "sorted((acked.get(voter, 0) for voter in voters), reverse=True)",
+        "sorted(acked.values(), reverse=True)",
+        members=3,
+    ),
+    "append behind an entry of another term": Mutation(
+        "consensus.raft.log",
+        "if not self.matches(index, term):",
+        "if index > self.last_index:",
+        members=3,
+    ),
+    "throw away what agrees": Mutation(
+        "consensus.raft.log",
+        "if entries and entries[0].index > self.last_index:",
+        "if entries:",
+        members=3,
+    ),
+    "commit by heartbeat what was not compared": Mutation(
+        "consensus.raft.replication",
+        "commit = min(progress.match, raft.log.commit)",
+        "commit = raft.log.commit",
+        members=3,
+    ),
+    "forward a proposal again": Mutation(
+        "consensus.raft.follower",
+        "gathered, raft.forwards = raft.forwards, []",
+        "gathered, raft.forwards = raft.forwards, raft.forwards[-1:] if raft.config.random() < 0.2 else []",
+        members=3,
+    ),
+    "give request ids twice": Mutation(
+        "consensus.proposals",
+        'int.from_bytes(chance[:6], "big")',
+        "len(chance[:6])",
+        seed=29,
+    ),
+    # ---- snapshots ----
+    "half a snapshot": Mutation(
+        "consensus.snapshots",
+        "    incoming.sync()\n",
+        "",
+        members=3,
+    ),
+    "forget which store is in use": Mutation(
+        "consensus.installer",
+        "            await run(Lane.DATABASE, parts.stores.use, meta)\n",
+        "",
+        members=3,
+    ),
+    "begin the log anew before the store is in use": Mutation(
+        "consensus.installer",
+        "            await run(Lane.DATABASE, parts.stores.use, meta)\n"
+        "            await run(Lane.LOG, parts.wal.restore, meta)\n",
+        "            await run(Lane.LOG, parts.wal.restore, meta)\n"
+        "            await run(Lane.DATABASE, parts.stores.use, meta)\n",
+        members=3,
+    ),
+    "keep the watches where they were when a store is exchanged": Mutation(
+        "storage.watch",
+        "watcher.next = max(watcher.next, told + 1)",
+        "watcher.next = max(watcher.next, self._kv.revision + 1)",
+        members=3,
+    ),
+    # ---- reads, watches, leases ----
     "skip the read barrier": Mutation(
         "consensus.server",
         "        if not request.serializable:\n            await self._replica.reads.barrier()\n        return",
         "        return",
         members=3,
+    ),
+    "forget the round of the read barrier": Mutation(
+        "consensus.raft.leader",
+        "raft.reads.ack(context, member, raft.conf.voters)",
+        "raft.reads.ack(context, member, (raft.id,))",
+        members=3,
+        seed=31,
+    ),
+    "read before the index is applied": Mutation(
+        "consensus.reads",
+        "if state.index <= self._applied:",
+        "if state:",
+        members=3,
+        seed=5,
+    ),
+    "read before an entry of the term is committed": Mutation(
+        "consensus.raft.leader",
+        "if raft.reads.is_due and raft.log.term(raft.log.commit) == raft.term:",
+        "if raft.reads.is_due:",
+        members=3,
+        seed=15,
+    ),
+    "skip a revision when a watch resumes": Mutation(
+        "consensus.watch_stream",
+        "self._hub.add(watch, Wanted(key, end, puts, deletes, request.prev_kv), start)",
+        "self._hub.add(watch, Wanted(key, end, puts, deletes, request.prev_kv), start and start + 1)",
+    ),
+    "count the time of leases from their half on": Mutation(
+        "consensus.lease_clock",
+        "now + (lease.remaining_ttl or lease.ttl) + extension",
+        "now + (lease.remaining_ttl or lease.ttl) / 2",
+        members=3,
+        seed=9,
     ),
 }
 """Name -> what is changed."""

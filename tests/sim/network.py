@@ -7,16 +7,19 @@ must not rely on it. Messages are values, so that they are handed over as they a
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Final
 
 from consensus.peer_http import PeerUnreachable
+from consensus.peer_identity import CALL_PATH
 from consensus.raft.types import Message, MessageType
+from consensus.transport import Callbacks
 from tests.sim.invariants import Invariants
 from tests.sim.ledger import Ledger
 from tests.sim.loop import Process, VirtualLoop
+from tests.sim.transfer import PART, OnSnapshot, Transfer
 
 DELAY: Final = (0.0002, 0.003)
 """Seconds on the way, mostly."""
@@ -50,6 +53,9 @@ class Endpoint:
     on_message: OnMessage
     on_unreachable: Callable[[int], None]
     on_call: OnCall
+    on_snapshot: OnSnapshot
+    since: float = 0.0
+    """When the process began to listen."""
 
 
 class Network:
@@ -95,8 +101,12 @@ class Network:
         return self._cuts[sender, to] > 0
 
     def since(self, sender: int, to: int) -> float | None:
-        """Since when messages get through, None while they do not."""
-        return None if self.is_cut(sender, to) else self._whole_since.get((sender, to), 0.0)
+        """Since when messages get through and answers come back, None while they do not."""
+        endpoint = self._endpoints.get(to)
+        ways = (sender, to), (to, sender)
+        if endpoint is None or not endpoint.process.is_alive or any(self.is_cut(*way) for way in ways):
+            return None
+        return max(endpoint.since, *(self._whole_since.get(way, 0.0) for way in ways))
 
     def send(self, message: Message) -> None:
         """Puts a message on its way."""
@@ -139,6 +149,37 @@ class Network:
         self._later(self._delay(), arrive)
         return answer
 
+    async def transfer(self, message: Message, store: AsyncIterator[bytes]) -> None:
+        """Takes a store to a member, as long as both run and hear each other.
+
+        Raises: PeerUnreachable, Refused, and what `store` raises.
+        """
+        await self._loop.elapse(self._delay())
+        sender, receiver = self._endpoints[message.sender], self._endpoints.get(message.to)
+        if receiver is None or not self._connects(message):
+            raise PeerUnreachable("not connected")
+        self._count("snapshots begun")
+        transfer = Transfer(self._loop, receiver.process)
+        for process in (sender.process, receiver.process):
+            process.on_death.append(transfer.fail)
+        transfer.begin(receiver.on_snapshot, message)
+        async for piece in store:
+            for start in range(0, len(piece), PART):
+                await self._loop.elapse(self._delay())
+                if not self._connects(message):
+                    transfer.fail()
+                transfer.send(piece[start : start + PART])
+            if transfer.answer.done():
+                break
+        else:
+            transfer.finish()
+        await transfer.answer
+        self._count("snapshots delivered")
+
+    def _connects(self, message: Message) -> bool:
+        """Whether there is a connection both ways."""
+        return self.since(message.sender, message.to) is not None
+
     def _deliver(self, message: Message) -> None:
         endpoint = self._endpoints.get(message.to)
         if endpoint is None or not endpoint.process.is_alive or self.is_cut(message.sender, message.to):
@@ -174,6 +215,17 @@ class SimTransport:
         self._network = network
         self._member = member
         self._peers: dict[int, None] = {}
+        self._callbacks: Callbacks | None = None
+
+    def connect(self, callbacks: Callbacks) -> "SimTransport":
+        """Takes whom to tell (`consensus.transport.Connect`)."""
+        self._callbacks = callbacks
+        return self
+
+    def lost(self, member_id: int) -> None:
+        """Tells that messages to a member were lost."""
+        if self._callbacks is not None and member_id in self._peers:
+            self._callbacks.on_unreachable(member_id)
 
     def send(self, messages: Sequence[Message]) -> None:
         """Sends what goes to peers that were added."""
@@ -193,12 +245,21 @@ class SimTransport:
         """Ends the talk with a member."""
         self._peers.pop(member_id, None)
 
-    async def call(self, member_id: int, body: bytes, path: str = "") -> bytes:
+    async def call(self, member_id: int, body: bytes, path: str = CALL_PATH) -> bytes:
         """Asks a member something.
 
         Raises: PeerUnreachable.
         """
         return await self._network.ask(self._member, member_id, body, path)
+
+    async def send_snapshot(self, message: Message, store: AsyncIterator[bytes]) -> None:
+        """Sends a SNAP with its store.
+
+        Raises: PeerUnreachable, Refused, and what `store` raises.
+        """
+        if message.to not in self._peers:
+            raise PeerUnreachable("not known")
+        await self._network.transfer(message, store)
 
     async def version(self, member_id: int) -> dict[str, str]:
         """What all members of a simulation say.

@@ -1,41 +1,68 @@
 """The committed entries once more, into a fresh store that never crashes: what each member must hold."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from consensus import command
 from consensus.raft import confchange
 from consensus.raft.types import Entry, EntryType
-from raftgate.api.kv import RangeRequest
+from raftgate.api.kv import KeyValue, RangeRequest
 from storage.machine import Machine
 from tests.fakes import storage
 from tests.sim.assembly import open_machine
 from tests.sim.revisions import UNKNOWN, Write
+from tests.sim.watchers import Change
+
+_EVERYTHING: Final = RangeRequest(key=b"\0", range_end=b"\0")
 
 
-def replay(entries: Mapping[int, Entry], store: Path, writes: Iterable[Write]) -> tuple[int, int, int]:
-    """(revision, compact revision, hash) after all entries; each acknowledged write must be among them.
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What the committed entries come to."""
+
+    state: tuple[int, int, int]
+    """(revision, compact revision, hash) after all of them."""
+    changes: list[Change]
+    """All that became of keys, by revision."""
+
+
+def replay(entries: Mapping[int, Entry], store: Path, writes: Iterable[Write]) -> Replayed:
+    """Applies all entries; each acknowledged write must be among them.
 
     Raises: AssertionError.
     """
     acknowledged = {write.revision: write for write in writes if write.revision != UNKNOWN}
     machine = open_machine(store)
+    changes: list[Change] = []
+    content: dict[bytes, KeyValue] = {}
     try:
         for index in range(1, len(entries) + 1):
             before = machine.revision
             _apply(machine, entries[index])
-            if machine.revision != before and machine.revision in acknowledged:
-                _check(machine, acknowledged.pop(machine.revision))
+            if machine.revision == before:
+                continue
+            found = {kv.key: kv for kv in storage.read(machine, _EVERYTHING).kvs}
+            changes += _changes(machine.revision, content, found)
+            content = found
+            if machine.revision in acknowledged:
+                _check(content, acknowledged.pop(machine.revision))
         assert not acknowledged, f"acknowledged and lost: {list(acknowledged.values())[:3]}"
         storage.flush(machine)
         hashing = machine.hash_kv(0)
         try:
-            found = hashing.run()
+            hashed = hashing.run()
         finally:
             hashing.close()
-        return found.hash_revision, found.compact_revision, found.hash
+        return Replayed((hashed.hash_revision, hashed.compact_revision, hashed.hash), changes)
     finally:
         machine.close()
+
+
+def _changes(revision: int, before: Mapping[bytes, KeyValue], after: Mapping[bytes, KeyValue]) -> list[Change]:
+    gone = [Change(revision, key, None) for key in before if key not in after]
+    return gone + [Change(revision, kv.key, kv.value) for kv in after.values() if kv.mod_revision == revision]
 
 
 def _apply(machine: Machine, entry: Entry) -> None:
@@ -47,7 +74,7 @@ def _apply(machine: Machine, entry: Entry) -> None:
     storage.apply(machine, request, envelope.time)
 
 
-def _check(machine: Machine, write: Write) -> None:
+def _check(content: Mapping[bytes, KeyValue], write: Write) -> None:
     for key, value in write.changes:
-        kvs = storage.read(machine, RangeRequest(key=key)).kvs
-        assert (kvs[0].value if kvs else None) == value, f"{write} was acknowledged, the log has {kvs} there"
+        kv = content.get(key)
+        assert (kv.value if kv else None) == value, f"{write} was acknowledged, the log has {kv} there"

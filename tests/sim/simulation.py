@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Final
 
 from raftgate.api.maintenance import HashKVRequest
-from tests.sim import faults, replay
-from tests.sim.clients import Client, History
+from tests.sim import faults, leases, replay
+from tests.sim.clients import KEYS, Client, History
 from tests.sim.cluster import Cluster
+from tests.sim.leases import Keeper
 from tests.sim.ledger import Ledger
 from tests.sim.sqlite import Connections
+from tests.sim.watchers import Watcher
 
 OPERATIONS: Final = 300
 """Of all clients together, at least."""
 CLIENTS: Final = 6
+KEEPERS: Final = 2
+WATCHED: Final = ((b"\0", b"\0"), (b"\0", b"\0"), (KEYS[0], b""))
+"""Key and range end of each watcher: two want everything, one a key."""
 FAULTS: Final = 8
 KINDS: Final = 4
 PAUSE: Final = 0.5
@@ -86,17 +91,25 @@ async def _simulate(cluster: Cluster, history: History, directory: Path, seed: i
     cluster.start()
     await cluster.recover(PATIENCE)
     disturbing = cluster.loop.create_task(_disturb(cluster, chance))
+    watchers = [Watcher(cluster.world, cluster.hosts, f"w{number}", *wanted) for number, wanted in enumerate(WATCHED)]
+    keepers = [Keeper(cluster.world, cluster.hosts, f"k{number}") for number in range(KEEPERS)]
+    watching = [cluster.loop.create_task(watcher.run()) for watcher in watchers]
     values = itertools.count(1)
     clients = [Client(cluster.world, cluster.hosts, history, f"c{number}", values) for number in range(CLIENTS)]
     asking = [
         cluster.loop.create_task(client.run(OPERATIONS // CLIENTS, PAUSE, lambda: not disturbing.done()))
         for client in clients
     ]
+    asking += [cluster.loop.create_task(keeper.run(lambda: not disturbing.done())) for keeper in keepers]
     for task in asking:
         await task
     await disturbing
     await cluster.recover(PATIENCE)
-    await _judge(cluster, history, clients, directory)
+    for host in cluster.hosts:
+        await leases.until_all_are_over(host, PATIENCE)
+    await _judge(cluster, history, clients, watchers, directory)
+    for task in watching:
+        task.cancel()
 
 
 async def _disturb(cluster: Cluster, chance: random.Random) -> None:
@@ -110,20 +123,28 @@ async def _disturb(cluster: Cluster, chance: random.Random) -> None:
         await strike
 
 
-async def _judge(cluster: Cluster, history: History, clients: list[Client], directory: Path) -> None:
+async def _judge(
+    cluster: Cluster, history: History, clients: list[Client], watchers: list[Watcher], directory: Path
+) -> None:
     """Reads everything from each member, and checks what all members and clients have seen.
 
     Raises: AssertionError.
     """
     for host in cluster.hosts:
         await clients[0].read_all(host)
+    for watcher in watchers:
+        await watcher.catch_up(history.looks[-1].revision, PATIENCE)
     found = replay.replay(cluster.invariants.committed, directory / "replayed.db", history.writes)
     for host in cluster.hosts:
         answer = await host.call(HashKVRequest(revision=0), PATIENCE)
         assert answer.header is not None
         cluster.ledger.checks["members hold the same"] += 1
         state = (answer.header.revision, answer.compact_revision, answer.hash)
-        assert state == found, f"{host.name} holds {state}, its log says {found}"
+        assert state == found.state, f"{host.name} holds {state}, its log says {found.state}"
+    for watcher in watchers:
+        cluster.ledger.checks["watchers miss nothing"] += len(watcher.told_of.changes)
+        problem = watcher.told_of.check(found.changes)
+        assert problem is None, f"{watcher.name}: {problem}"
     cluster.ledger.checks["linearizability"] += len(history.calls)
     cluster.ledger.checks["revisions"] += len(history.looks)
     problem = history.check()

@@ -19,9 +19,11 @@ CHECKS: Final = (
     "log matching",
     "members hold the same",
     "one leader a term",
+    "leases end no earlier",
     "revisions",
     "state machine safety",
     "term and vote never go back",
+    "watchers miss nothing",
     "what was saved is there after a restart",
 )
 """Invariants that must have had something to look at."""
@@ -34,17 +36,34 @@ EVENTS: Final = (
     "database: delete",
     "database: flush",
     "elections",
+    "events watched",
+    "leases renewed",
+    "leases seen to be over",
     "log: cut",
     "log: save",
     "members that ended by themselves",
     "outcome unknown",
     "readers: run",
     "swaps that succeeded",
+    "watches broken",
+    "watches passed by a compaction",
 )
 """What must have happened, since something depends on it."""
 
-CHECKS_OF_MANY: Final = ("one vote a term",)
+CHECKS_OF_MANY: Final = ("a snapshot holds committed entries only", "one vote a term")
 """Invariants that need other members."""
+
+EVENTS_OF_MANY: Final = (
+    "leadership handed over",
+    "leadership transferred",
+    "learners",
+    "log: restore",
+    "messages lost",
+    "messages repeated",
+    "power cut while a store came in",
+    "snapshots delivered",
+)
+"""What happens among several members only."""
 
 
 @dataclass
@@ -73,8 +92,9 @@ class Totals:
         """What never happened: a simulation that proves nothing about it."""
         faults = [fault.name for fault in FAULTS if fault.members <= self.members]
         checks = CHECKS + (CHECKS_OF_MANY if self.members > 1 else ())
+        events = EVENTS + (EVENTS_OF_MANY if self.members > 1 else ())
         wanted: Sequence[tuple[Counter[str], Iterable[str]]] = (
-            (self.faults, faults), (self.checks, checks), (self.events, EVENTS),
+            (self.faults, faults), (self.checks, checks), (self.events, events),
         )  # fmt: skip
         return [name for counter, names in wanted for name in names if not counter[name]]
 

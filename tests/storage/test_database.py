@@ -147,8 +147,10 @@ def test_a_damaged_file_is_refused(path: Path) -> None:
     damaged = bytearray(path.read_bytes())
     damaged[PAGE_SIZE * 6 :] = b"\xff" * len(damaged[PAGE_SIZE * 6 :])
     path.write_bytes(damaged)
+    damaged_one = Database.open(path, Options())
     with pytest.raises(DatabaseRefused):
-        database.load()
+        damaged_one.load()
+    damaged_one.close()
 
 
 def test_a_file_of_format_version_1_opens(tmp_path: Path) -> None:

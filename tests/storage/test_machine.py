@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from raftgate.api import errors
 from raftgate.api.cluster import Member, MemberAdded, MemberAttributes
 from raftgate.api.kv import (
+    CompactionRequest,
     Compare,
     DeleteRangeRequest,
     PutRequest,
@@ -24,12 +25,15 @@ from raftgate.api.kv import (
     TxnRequest,
     TxnResponse,
 )
+from raftgate.api.lease import LeaseGrantRequest
 from raftgate.api.maintenance import StatusRequest
 from raftgate.api.message import Request
+from storage.fetch import Fetch
+from storage.lease import Lease
 from storage.machine import SPENT_AT_ONCE, Command, Machine
 from storage.row import Row
 from tests.fakes.kv_model import WRITES, Write
-from tests.fakes.storage import apply, flush, open_machine, outcome, read
+from tests.fakes.storage import apply, finish_compaction, flush, open_machine, outcome, read
 
 ALL = RangeRequest(b"\0", b"\0")
 
@@ -282,4 +286,102 @@ def test_reads_through_pooled_connections_end_with_the_machine(tmp_path: Path, m
     read(machine, RangeRequest(b"k", revision=2))
     machine.close()
     assert not (tmp_path / "kv.db-wal").exists()  # SQLite removes it with the last connection
-    machine.database.connection = machine.database.connect()  # for the fixture
+
+
+# ---- another store ----
+
+
+def twin(directory: Path, machine: Machine, more: int) -> Path:
+    """A copy of a machine's store to which further entries were applied."""
+    flush(machine)
+    directory.mkdir()
+    copy = machine.copy(directory / "copy.tmp")
+    pieces = list(copy.stream(1))
+    copy.close()
+    (directory / "kv.db").write_bytes(b"".join(pieces[1:-1]))
+    ahead = open_machine(directory)
+    apply(ahead, LeaseGrantRequest(50, ID=8))
+    for number in range(more):
+        apply(ahead, PutRequest(b"more%d" % number, b"w" * 100, lease=8))
+    apply(ahead, DeleteRangeRequest(b"k"))
+    flush(ahead)
+    ahead.close()
+    return directory / "kv.db"
+
+
+def exchange(machine: Machine, path: Path) -> None:
+    opened = machine.load(path)
+    machine.close()
+    machine.install(opened)
+
+
+def test_another_store_takes_the_place_of_this_one(machine: Machine, tmp_path: Path) -> None:
+    path = twin(tmp_path / "twin", machine, 20)
+    apply(machine, PutRequest(b"dropped"))  # what SQLite does not have yet is in the other store or never was
+    exchange(machine, path)
+    again = open_machine(tmp_path / "twin")
+    assert (machine.applied_index, machine.revision) == (again.applied_index, again.revision)
+    assert read(machine, ALL) == read(again, ALL)
+    again.close()
+    assert machine.batch() is None
+    assert machine.pending_bytes == 0
+    assert machine.leases.count(8) == 20
+    assert isinstance(apply(machine, PutRequest(b"next")), PutResponse)
+    flush(machine)
+    assert machine.database.probe() == machine.applied_index
+    assert machine.database.path == path
+
+
+def test_a_batch_on_its_way_is_forgotten(machine: Machine, tmp_path: Path) -> None:
+    path = twin(tmp_path / "twin", machine, 3)
+    apply(machine, PutRequest(b"dropped"))
+    assert machine.batch() is not None
+    exchange(machine, path)
+    apply(machine, PutRequest(b"next"))
+    flush(machine)
+
+
+def test_what_was_being_read_ends_with_a_timeout(machine: Machine, tmp_path: Path) -> None:
+    path = twin(tmp_path / "twin", machine, 3)
+    apply(machine, PutRequest(b"k", b"later"))
+    flush(machine)
+    past = machine.range(RangeRequest(b"k", revision=2))
+    assert isinstance(past, Fetch)
+    hashing = machine.hash_kv(0)
+    exchange(machine, path)
+    for run in (past.run, hashing.run):
+        with pytest.raises(errors.Timeout):
+            run()
+    past.close()
+    hashing.close()
+
+
+def test_a_compaction_of_the_store_before_is_forgotten(machine: Machine, tmp_path: Path) -> None:
+    path = twin(tmp_path / "twin", machine, 3)
+    for number in range(5):
+        apply(machine, PutRequest(b"k", b"%d" % number))
+    apply(machine, CompactionRequest(machine.revision))
+    flush(machine)
+    step = machine.compaction_step()
+    assert step is not None
+    exchange(machine, path)
+    machine.compacted(step)
+    apply(machine, CompactionRequest(machine.revision))
+    finish_compaction(machine)
+    assert machine.compaction_done(machine.compact_revision)
+
+
+def test_leases_are_observed_in_the_other_store_too(machine: Machine, tmp_path: Path) -> None:
+    granted: list[int] = []
+
+    class Observer:
+        def granted(self, lease: Lease) -> None:
+            granted.append(lease.id)
+
+        def revoked(self, lease_id: int) -> None:
+            granted.remove(lease_id)
+
+    machine.leases.observer = Observer()
+    exchange(machine, twin(tmp_path / "twin", machine, 3))
+    apply(machine, LeaseGrantRequest(50, ID=9))
+    assert granted == [9]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from raftgate.api.kv import KeyValue
-from storage.database import Database
+from storage.database import Database, StoreExchanged
 from storage.options import Options
 from storage.reader import BYTES_PER_PAGE, ROWS_PER_STATEMENT, Readers
 from storage.row import Row, Stub
@@ -109,3 +109,12 @@ def test_reading_of_rows_may_be_given_up(readers: Readers) -> None:
         first = connection
     with readers.connection() as connection:
         assert connection is first
+
+
+def test_nobody_reads_once_it_is_closed(readers: Readers) -> None:
+    with readers.connection() as connection:
+        readers.close()
+        was_closed = connection.closed  # whoever reads is let finish
+    assert (was_closed, connection.closed) == (False, True)
+    with pytest.raises(StoreExchanged):
+        readers.load([stub(5)], values=True)

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 
 from raftgate.api.kv import CompactionRequest, DeleteRangeRequest, PutRequest, RequestOp, TxnRequest
 from raftgate.api.watch import Event
+from storage.database import StoreExchanged
 from storage.index import covers
 from storage.machine import Machine
 from storage.watch_events import Wanted
@@ -516,3 +517,110 @@ def test_writers_do_not_keep_anyone_behind(machine: Machine) -> None:
 
     catch_up(machine, write)
     assert [revision for _, _, revision in receiver.told] == list(range(2, machine.revision + 1))
+
+
+def test_another_store_ends_the_watches_that_its_compactions_have_passed_by(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = open_machine(tmp_path / "other")
+    for _ in range(4):
+        put(other, b"a")
+    apply(other, CompactionRequest(5))
+    finish_compaction(other)
+    path = other.database.path
+    other.close()
+    put(machine, b"a")
+    behind, here = [watch(machine), watch(machine, Wanted(b"a"))], watch(machine, EVERYTHING, 5)
+    opened = machine.load(path)
+    machine.close()
+    machine.install(opened)
+    catch_up(machine)
+    assert [receiver.compact_revision for receiver in (*behind, here)] == [5, 5, 0]
+    assert here.told == [("PUT", b"a", 5)]
+
+
+# ---- another store ----
+
+
+@pytest.mark.parametrize("large", [1, 2000])
+def test_all_go_on_in_another_store_that_is_ahead(tmp_path: Path, large: int) -> None:
+    machine, ahead = (open_machine(tmp_path / name, large=large) for name in made(tmp_path))
+    hub = machine.watchers
+    for number in range(20):
+        for each in (machine, ahead):
+            apply(each, PutRequest(b"k%d" % (number % 3), b"%d" % number))
+    flush(machine)
+    synced, behind, aside, future = Receiver(), Receiver(), Receiver(room=0), Receiver()
+    hub.add(synced, EVERYTHING)
+    hub.add(future, EVERYTHING, 35)
+    for each in (machine, ahead):
+        apply(each, PutRequest(b"told", b"v"))
+    hub.add(aside, EVERYTHING, 5)
+    catch_up(machine)
+    hub.add(behind, EVERYTHING, 10)
+    for number in range(20):
+        apply(ahead, PutRequest(b"k%d" % (number % 3), b"later %d" % number))
+    flush(ahead)
+    ahead.close()
+    opened = machine.load(ahead.database.path)
+    machine.close()
+    machine.install(opened)
+    catch_up(machine)
+    aside.room = 1000
+    hub.resume(aside)
+    catch_up(machine)
+    apply(machine, PutRequest(b"last"))
+    last = machine.revision
+    for watcher, first in ((synced, 22), (behind, 10), (aside, 5), (future, 35)):
+        assert [revision for _, _, revision in watcher.told] == list(range(first, last + 1))
+    assert (hub.count, hub.slow) == (4, 0)
+    machine.close()
+
+
+def test_a_compaction_in_the_other_store_may_have_passed_a_watch(tmp_path: Path) -> None:
+    machine, ahead = (open_machine(tmp_path / name) for name in made(tmp_path))
+    synced = Receiver()
+    machine.watchers.add(synced, EVERYTHING)
+    for number in range(20):
+        apply(ahead, PutRequest(b"k", b"%d" % number))
+    apply(ahead, CompactionRequest(ahead.revision))
+    flush(ahead)
+    ahead.close()
+    opened = machine.load(ahead.database.path)
+    machine.close()
+    machine.install(opened)
+    assert synced.compact_revision == machine.compact_revision
+    assert machine.watchers.count == 0
+    machine.close()
+
+
+def test_a_round_that_is_reading_ends_and_begins_anew(tmp_path: Path) -> None:
+    machine, ahead = (open_machine(tmp_path / name) for name in made(tmp_path))
+    for each in (machine, ahead):
+        for number in range(300):
+            apply(each, PutRequest(b"k", b"%d" % number))
+        flush(each)
+    apply(ahead, PutRequest(b"k", b"later"))
+    flush(ahead)
+    ahead.close()
+    watcher = Receiver()
+    machine.watchers.add(watcher, EVERYTHING, 2)
+    steps = machine.watchers.catch_up()
+    read = next(steps)
+    assert read is not None
+    opened = machine.load(ahead.database.path)
+    machine.close()
+    machine.install(opened)
+    with pytest.raises(StoreExchanged):
+        read()
+    steps.close()
+    catch_up(machine)
+    assert [revision for _, _, revision in watcher.told] == list(range(2, machine.revision + 1))
+    machine.close()
+
+
+def made(directory: Path) -> list[str]:
+    """The names of two directories."""
+    names = ["one", "other"]
+    for name in names:
+        (directory / name).mkdir()
+    return names

@@ -448,7 +448,7 @@ STATUS = [
             alarm("DEACTIVATE", "CORRUPT", OTHER),
             status("+0"),
         ],
-        rows=("http-1-path-status",),
+        rows=("http-1-path-status", "cluster-3-alarms"),
     ),
 ]
 

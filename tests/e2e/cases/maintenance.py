@@ -61,7 +61,11 @@ def hashkv(
 
 
 STATUSES = [
-    Case("status of an empty store", [status("+0"), status("+0")], rows=("http-1-path-status",)),
+    Case(
+        "status of an empty store",
+        [status("+0"), status("+0")],
+        rows=("http-1-path-status", "cluster-3-fields", "cluster-3-36"),
+    ),
     Case("status follows the revision", [status("+0"), put(b"a"), status("+1"), delete(b"a"), status("+2")]),
     Case(
         "status takes any message",

@@ -2,7 +2,7 @@ import ipaddress
 
 import pytest
 
-from raftgate.config.cluster import check_members, default_host, parse_members
+from raftgate.config.cluster import Unresolved, check_members, default_host, parse_members
 from raftgate.config.errors import Refusal
 from raftgate.config.urls import Url, parse_urls
 
@@ -33,6 +33,23 @@ def test_a_member_that_fits() -> None:
     check("n1=http://a:1,n1=http://b:1", "n1", "http://b:1,http://a:1")
 
 
+def test_names_of_others_need_no_address_yet() -> None:
+    check("n1=http://n1.late:1,n2=http://n2.late:1", "n1", "http://n1.late:1")
+
+
+def test_what_differs_may_be_the_same_once_a_name_has_an_address() -> None:
+    with pytest.raises(Unresolved) as caught:
+        check("n1=http://n1.late:1", "n1", "http://10.0.0.1:1")
+    assert str(caught.value) == (
+        "--initial-cluster has n1=http://n1.late:1 but missing from --initial-advertise-peer-urls=http://10.0.0.1:1 "
+        '(failed to resolve "http://n1.late:1" (n1.late))'
+    )
+
+
+def test_addresses_are_not_resolved() -> None:
+    check("n1=http://[::1]:1", "n1", "http://[0:0::1]:1")
+
+
 @pytest.mark.parametrize(
     ("cluster", "advertised", "reason"),
     [
@@ -58,10 +75,11 @@ def test_a_member_that_fits() -> None:
                 'len(["http://a:1" "http://a:1"]))'
             ),
         ),
+        ("n1=http://a:1,n2=http://a:1", "http://a:1", "initial cluster n1=http://a:1,n2=http://a:1 has duplicate url"),
         (
-            "n1=http://a:1,n2=http://b:1",
+            "n2=http://b:1,n1=http://a:1,n3=http://b:1",
             "http://a:1",
-            "--initial-cluster with more than one member is not supported yet",
+            "initial cluster n1=http://a:1,n2=http://b:1,n3=http://b:1 has duplicate url",
         ),
     ],
 )

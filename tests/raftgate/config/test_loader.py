@@ -58,6 +58,16 @@ def test_an_initialised_member_ignores_the_initial_cluster(tmp_path: Path) -> No
     (tmp_path / "member" / "wal").mkdir(parents=True)
     (tmp_path / "member" / "wal" / "0000000000000000-0000000000000000.wal").touch()
     assert load(argv, {}).initial_cluster == {"n1": (Url("http", "localhost", 2380),)}
+    both = "--initial-cluster=n1=http://a:1,n2=http://b:1"  # what a stop may have kept from being written
+    assert load([*argv, both], {}).initial_cluster == {"n1": (Url("http", "a", 1),), "n2": (Url("http", "b", 1),)}
+
+
+def test_a_name_without_an_address_yet_is_left_to_the_start() -> None:
+    def resolve(host: str) -> str:
+        raise OSError(host)
+
+    argv = ["--name=n1", "--initial-advertise-peer-urls=http://late:1", "--initial-cluster=n1=http://10.0.0.1:1"]
+    assert load(argv, {}, resolve=resolve).initial_cluster == {"n1": (Url("http", "10.0.0.1", 1),)}
 
 
 def test_the_log_may_lie_elsewhere(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The script of commands that test_peer plays with etcdctl and with raftgatectl.
 
 Both start on an empty member and play it from the first step to the last, so that revisions are equal. A step names
-the part it belongs to when the part's calls are ones that a server may lack.
+the part it belongs to when it is of one that is compared by itself.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ ALARMS = "alarm list and disarm"
 COMPACTION = "compaction"
 DEFRAG = "defrag"
 CLUSTER = "--cluster"
-PARTS = (HISTORY, STATUS, HASHKV, ALARMS, COMPACTION, DEFRAG, CLUSTER)
+MEMBERS = "member list and move-leader"
+PARTS = (HISTORY, STATUS, HASHKV, ALARMS, COMPACTION, DEFRAG, CLUSTER, MEMBERS)
 
 ONE_DEAD = "127.0.0.1:{port},127.0.0.1:1"
 TWICE = "127.0.0.1:{port},http://127.0.0.1:{port}"
@@ -288,7 +289,49 @@ SCRIPT = (
     step("endpoint hashkv --cluster -w json", part=CLUSTER),
     step("defrag --cluster", part=CLUSTER),
     step("endpoint status --cluster --command-timeout 300ms", ETCDCTL_ENDPOINTS="127.0.0.1:1"),
+    step("endpoint health --cluster -w json", part=CLUSTER),
+    step("endpoint --cluster status -w json", part=CLUSTER),
+    step("endpoint status --cluster -w fields", part=CLUSTER),
+    step("endpoint status --cluster -w table", part=CLUSTER),
+    step("endpoint hashkv --cluster", part=CLUSTER),
+    step("endpoint hashkv --cluster --rev 9 -w fields", part=CLUSTER),
+    step("endpoint health --cluster --command-timeout 500ms", part=CLUSTER, ETCDCTL_ENDPOINTS=ONE_DEAD),
+    step("endpoint status --cluster", part=CLUSTER, ETCDCTL_ENDPOINTS=TWICE),
     step("defrag --cluster --command-timeout 300ms", ETCDCTL_ENDPOINTS="127.0.0.1:1"),
+    # members
+    step("member list", part=MEMBERS),
+    step("member list extra", part=MEMBERS),
+    step("mem li", part=MEMBERS),
+    step("member list -w json", part=MEMBERS),
+    step("member list -w fields", part=MEMBERS),
+    step("member list -w table", part=MEMBERS),
+    step("member list --hex", part=MEMBERS),
+    step("member list --hex -w json", part=MEMBERS),
+    step("member list --hex -w table", part=MEMBERS),
+    step("member list", part=MEMBERS, ETCDCTL_ENDPOINTS=ONE_DEAD),
+    step("member list -w bogus"),
+    step("member list --bogus"),
+    step("member list --command-timeout 300ms", ETCDCTL_ENDPOINTS="127.0.0.1:1"),
+    step("member list --command-timeout 1ns"),
+    step("member"),
+    step("member bogus"),
+    step("move-leader 5", part=MEMBERS),
+    step("move-leader 0", part=MEMBERS),
+    step("mov FFFFffffFFFFffff -w json", part=MEMBERS),
+    step("move-leader 5 --command-timeout 500ms", part=MEMBERS, ETCDCTL_ENDPOINTS="127.0.0.1:1,127.0.0.1:{port}"),
+    step("move-leader {member}", part=MEMBERS),
+    step("move-leader {member} -w json", part=MEMBERS),
+    step("move-leader {member}", part=MEMBERS, ETCDCTL_ENDPOINTS=ONE_DEAD),
+    step("move-leader"),
+    step("move-leader 1 2"),
+    step("move-leader zz"),
+    step("move-leader +5"),
+    step("move-leader -5"),
+    step("move-leader 0x5"),
+    step("move-leader 1FFFFffffFFFFffff"),
+    step("move-leader zz -w bogus"),
+    step("move-leader 5 -w bogus"),
+    step("move-leader 5 --command-timeout 300ms", ETCDCTL_ENDPOINTS="127.0.0.1:1"),
     # endpoint, version, help and what does not exist
     step("endpoint health"),
     step("endpoint health -w json"),

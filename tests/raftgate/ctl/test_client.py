@@ -3,6 +3,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
+from raftgate.api.cluster import MemberListRequest
 from raftgate.api.errors import Code
 from raftgate.api.kv import (
     CompactionRequest,
@@ -17,7 +18,14 @@ from raftgate.api.kv import (
     TxnRequest,
     TxnResponse,
 )
-from raftgate.api.maintenance import AlarmAction, AlarmRequest, DefragmentRequest, HashKVRequest, StatusRequest
+from raftgate.api.maintenance import (
+    AlarmAction,
+    AlarmRequest,
+    DefragmentRequest,
+    HashKVRequest,
+    MoveLeaderRequest,
+    StatusRequest,
+)
 from raftgate.api.message import Message
 from raftgate.ctl.client import CallError, Client, connect
 from raftgate.ctl.errors import CommandError, ExitCode
@@ -197,6 +205,8 @@ def test_an_answer_that_trickles_past_the_time_is_given_up() -> None:
         (AlarmRequest(action=AlarmAction.DEACTIVATE), 2),
         (StatusRequest(), 2),
         (HashKVRequest(), 2),
+        (MemberListRequest(), 2),
+        (MoveLeaderRequest(targetID=5), 2),
         (DefragmentRequest(), 1),
         (CompactionRequest(revision=5), 1),
     ],

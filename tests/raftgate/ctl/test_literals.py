@@ -1,6 +1,14 @@
 import pytest
 
-from raftgate.ctl.literals import format_bool, format_duration, format_size, parse_bool, parse_duration, parse_int
+from raftgate.ctl.literals import (
+    format_bool,
+    format_duration,
+    format_size,
+    parse_bool,
+    parse_duration,
+    parse_id,
+    parse_int,
+)
 
 SECOND = 10**9
 
@@ -150,3 +158,25 @@ def test_booleans_print_as_in_go() -> None:
 )
 def test_sizes_print_with_two_digits_at_least(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", 0), ("fF", 255), ("00005", 5), ("f" * 16, 2**64 - 1)])
+def test_ids(text: str, value: int) -> None:
+    assert parse_id(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "invalid syntax"),
+        ("zz", "invalid syntax"),
+        ("+5", "invalid syntax"),
+        ("-5", "invalid syntax"),
+        ("0x5", "invalid syntax"),
+        ("1" + "0" * 16, "value out of range"),
+    ],
+)
+def test_no_ids(text: str, reason: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse_id(text)
+    assert str(caught.value) == f'strconv.ParseUint: parsing "{text}": {reason}'

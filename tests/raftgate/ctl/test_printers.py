@@ -11,7 +11,7 @@ from raftgate.api.kv import (
     ResponseOp,
     TxnResponse,
 )
-from raftgate.api.maintenance import AlarmMember, AlarmType
+from raftgate.api.maintenance import AlarmMember, AlarmType, StatusResponse
 from raftgate.ctl.errors import CommandError, ExitCode
 from raftgate.ctl.printers import KvResponse, json_text, printer, to_json
 
@@ -125,3 +125,11 @@ def test_other_formats_are_bad_features(output: str) -> None:
     with pytest.raises(CommandError) as caught:
         printer(output)
     assert (caught.value.text, caught.value.code) == (f"{output} not supported as output format", ExitCode.BAD_FEATURE)
+
+
+def test_ids_of_clusters_and_members_in_hex() -> None:
+    header = ResponseHeader(cluster_id=255, member_id=2**64 - 1, revision=255, raft_term=255)
+    status = StatusResponse(header=header, leader=255)
+    assert to_json(status, ids_in_hex=True) == (
+        '{"header":{"cluster_id":"ff","member_id":"ffffffffffffffff","revision":255,"raft_term":255},"leader":255}'
+    )

@@ -3,6 +3,7 @@ import threading
 import httpx
 import pytest
 
+from raftgate.api.cluster import MemberListRequest
 from raftgate.api.kv import RangeRequest, RangeResponse
 from raftgate.ctl.errors import CommandError, ExitCode
 from raftgate.ctl.settings import read_settings
@@ -40,7 +41,9 @@ def test_an_endpoint_that_is_no_address_is_refused_before_any_is_asked() -> None
 
 def test_the_endpoints_of_the_cluster() -> None:
     members = httpx.Response(200, json={"members": [{"ID": "1", "clientURLs": ["http://b:1"]}, {"name": "new"}]})
-    assert endpoints(each_by_host({"a": {LIST: members}}), "--cluster", "--endpoints=a:1") == ["http://b:1"]
+    server = each_by_host({"a": {LIST: members}})
+    assert endpoints(server, "--cluster", "--endpoints=a:1") == ["http://b:1"]
+    assert server.sent(MemberListRequest) == [MemberListRequest(linearizable=True)]
 
 
 @pytest.mark.parametrize("answer", [failure(501, 12, "not implemented"), httpx.Response(200, text="<html>")])
