@@ -13,7 +13,7 @@ from consensus.metrics import Metrics
 from consensus.options import Options
 from consensus.raft import confchange
 from consensus.raft.types import ConfChange, Entry, EntryType
-from raftgate.api.cluster import MemberAdded, MemberAttributes
+from raftgate.api.cluster import MemberAttributes
 from raftgate.api.errors import EtcdError
 from raftgate.api.kv import CompactionRequest, PutRequest
 from raftgate.api.message import Message, Request
@@ -27,8 +27,6 @@ FLUSH_BYTES = 16 * 1024 * 1024
 
 Waiter = asyncio.Future[Message]
 AnyRequest = Request[Any]  # Any: whatever answers it
-
-_OF_MEMBERS = frozenset({MemberAdded, MemberAttributes})
 
 
 class Applier:
@@ -110,13 +108,12 @@ class Applier:
             self._machine.apply(entry.index, Command(None))
             self.on_term(entry.term)
             return None
-        data = entry.data if entry.type is EntryType.NORMAL else self._change_configuration(entry)
-        envelope, request = command.decode(data)
+        if entry.type is EntryType.CONF_CHANGE:
+            self._change_configuration(entry.index, confchange.decode(entry.data))
+            return None
+        envelope, request = command.decode(entry.data)
         asked = Command(request, envelope.user, envelope.auth_revision, envelope.time)
         if not _is_light(request):
-            if type(request) in _OF_MEMBERS:
-                self._apply_to_members(entry.index, envelope, asked)
-                return None
             if self._machine.is_large(asked):
                 return self._apply_in_slices(entry.index, envelope, asked)
             missing = self._machine.missing(asked)
@@ -125,12 +122,9 @@ class Applier:
         started = self._monotonic()
         result = self._machine.apply(entry.index, asked)
         self._finish(envelope, asked, result, self._monotonic() - started)
+        if type(request) is MemberAttributes:
+            self.on_members()
         return None
-
-    def _apply_to_members(self, index: int, envelope: command.Envelope, asked: Command) -> None:
-        result = self._machine.apply(index, asked)
-        self.on_members()
-        self._finish(envelope, asked, result, 0.0)
 
     async def _apply_with(self, lacks: Missing, index: int, envelope: command.Envelope, asked: Command) -> None:
         started = self._monotonic()
@@ -179,11 +173,16 @@ class Applier:
         else:
             waiter.set_result(result)
 
-    def _change_configuration(self, entry: Entry) -> bytes:
-        """Tells the core of a membership change; answers the command that records it in the store."""
-        change = confchange.decode(entry.data)
-        self._apply_conf_change(change)
-        return change.context
+    def _change_configuration(self, index: int, change: ConfChange) -> None:
+        """Records a membership change, and tells the core of it, unless the records say that it must not be."""
+        started = self._monotonic()
+        envelope, request = command.decode(change.context)
+        asked = Command(request, envelope.user, envelope.auth_revision, envelope.time)
+        result = self._machine.apply(index, asked)
+        if not isinstance(result, EtcdError):
+            self._apply_conf_change(change)
+            self.on_members()
+        self._finish(envelope, asked, result, self._monotonic() - started)
 
     def _observe(self, method: str, result: Message | EtcdError, took: float) -> None:
         success = not isinstance(result, EtcdError)

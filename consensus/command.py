@@ -18,6 +18,10 @@ FORMAT_VERSION = 1
 _INTERNAL: tuple[type[Request[Any]], ...] = (
     cluster.MemberAdded,
     cluster.MemberAttributes,
+    cluster.MemberRemoved,
+    cluster.MemberUpdated,
+    cluster.MemberPromoted,
+    cluster.ClusterVersionSet,
     lease.LeaseCheckpointRequest,
 )
 _CLASSES: dict[str, type[Request[Any]]] = {  # Any: as in services

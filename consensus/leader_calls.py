@@ -150,20 +150,30 @@ class LeaderCalls:
         return await self._handlers[type(request)](request)
 
     async def _ask_other(self, leader: int, request: Request[R]) -> R | None:
-        call = _Call(type(request).__name__, msgspec.Raw(wire_codec.encode(request)))
         try:
-            answer = _ANSWERS.decode(await self._transport.call(leader, _ENCODER.encode(call)))
-            if not answer.error:
-                return cast("R", wire_codec.decode(_response_of(type(request)), bytes(answer.response)))
-        except (PeerUnreachable, Refused) as error:
+            return decode_answer(request, await self._transport.call(leader, encode_call(request)))
+        except (PeerUnreachable, Refused, *_ELSEWHERE_BY_OTHERS) as error:
             log.debug("the leader could not be asked: %s", error)
             return None
-        except msgspec.MsgspecError as error:
-            raise errors.Internal(f"the leader's answer is unreadable: {error}") from error
-        told = _classes_of_errors().get(answer.error, errors.Internal)
-        if issubclass(told, _ELSEWHERE_BY_OTHERS):
-            return None
-        raise told(answer.text)
+
+
+def encode_call(request: AnyRequest) -> bytes:
+    """The bytes that `LeaderCalls.answer` of a leader takes."""
+    return _ENCODER.encode(_Call(type(request).__name__, msgspec.Raw(wire_codec.encode(request))))
+
+
+def decode_answer(request: Request[R], body: bytes) -> R:
+    """What was answered to a request.
+
+    Raises: the leader's refusal, or NotLeader of another member; Internal if it is unreadable.
+    """
+    try:
+        answer = _ANSWERS.decode(body)
+        if not answer.error:
+            return cast("R", wire_codec.decode(_response_of(type(request)), bytes(answer.response)))
+    except msgspec.MsgspecError as error:
+        raise errors.Internal(f"the leader's answer is unreadable: {error}") from error
+    raise _classes_of_errors().get(answer.error, errors.Internal)(answer.text)
 
 
 def _refusal(error: EtcdError) -> bytes:

@@ -5,7 +5,7 @@ import logging
 
 from consensus.cluster import conf_state
 from consensus.env import Lane
-from consensus.flush import Flush
+from consensus.hashing import Hashing
 from consensus.proposals import Proposals
 from consensus.quota import Quota
 from consensus.replica import Replica
@@ -35,11 +35,11 @@ log = logging.getLogger(__name__)
 class Maintenance:
     """Answers what concerns the member itself rather than its keys."""
 
-    def __init__(self, replica: Replica, proposals: Proposals, flush: Flush, quota: Quota) -> None:
+    def __init__(self, replica: Replica, proposals: Proposals, hashing: Hashing, quota: Quota) -> None:
         self._replica = replica
         self._machine = replica.machine
         self._proposals = proposals
-        self._flush = flush
+        self._hashing = hashing
         self._quota = quota
         self._defragmenting = asyncio.Lock()
         self.handlers: Handlers = {
@@ -73,23 +73,13 @@ class Maintenance:
         )
 
     async def _hash(self, _request: HashRequest) -> HashResponse:
-        await self._flush.up_to(self._machine.applied_index)
-        value = await self._replica.env.run_blocking(Lane.READERS, self._machine.hash_all)
+        value = await self._hashing.all()
         return HashResponse(header=self._replica.header(self._machine.revision), hash=value)
 
     async def _hash_kv(self, request: HashKVRequest) -> HashKVResponse:
         await self._replica.applier.whole.wait()
         header = self._replica.header(self._machine.revision)
-        revision = request.revision or self._machine.revision
-        if revision > self._machine.revision:
-            raise errors.FutureRev
-        await self._flush.up_to(self._machine.applied_index)  # writes that come meanwhile are above the revision
-        await self._replica.applier.whole.wait()
-        hashing = self._machine.hash_kv(revision)
-        try:
-            found = await self._replica.env.run_blocking(Lane.READERS, hashing.run)
-        finally:
-            hashing.close()
+        found = await self._hashing.at(request.revision)
         return HashKVResponse(header, found.hash, found.compact_revision, found.hash_revision)
 
     async def _defragment(self, _request: DefragmentRequest) -> DefragmentResponse:

@@ -12,11 +12,14 @@ from pathlib import Path
 from consensus import compactor, installer
 from consensus.apply import Applier
 from consensus.cluster import bootstrap_changes, conf_state
+from consensus.cluster_version import ClusterVersion
 from consensus.compaction import Compaction
+from consensus.corruption import Corruption
 from consensus.data_dir import Stores
 from consensus.env import Env, Lane
 from consensus.fetch import BREATH
 from consensus.flush import Flush
+from consensus.hashing import Hashing
 from consensus.leader_calls import LeaderCalls
 from consensus.leases import LeaseService
 from consensus.lessor import Lessor
@@ -56,12 +59,18 @@ HASTEN_WITHIN = 5.0
 """Seconds from the start in which the first election may be brought forward: etcd rafthttp, ConnReadTimeout."""
 
 
+class MemberRemoved(Exception):
+    """The cluster has removed this member for ever."""
+
+
 class StoreMismatch(Exception):
     """Store and log do not belong together: one of them was lost, or is another member's."""
 
 
-def open_wal(env: Env, directory: Path, identity: Identity, metrics: Metrics, *, fsync: bool) -> Wal:
+def open_wal(env: Env, directory: Path, identity: Identity | None, metrics: Metrics, *, fsync: bool) -> Wal:
     """Opens the log that is there, whose identity then counts, or makes one for `identity`.
+
+    That may be None where there is a log.
 
     Raises: WalError, OSError.
     """
@@ -73,6 +82,7 @@ def open_wal(env: Env, directory: Path, identity: Identity, metrics: Metrics, *,
     options = WalOptions(unsafe_no_fsync=not fsync, on_write=wrote, on_sync=metrics.wal_fsync.observe)
     if Wal.exists(env.disk, directory):
         return Wal.open(env, directory, None, options)
+    assert identity is not None, "whoever makes a log says whose it is"
     return Wal.create(env, directory, identity, options)
 
 
@@ -90,7 +100,7 @@ class Member:
     ) -> None:
         """Takes up where log and store end; `connect` makes the way to the other members, if there can be any.
 
-        Raises: StoreMismatch.
+        Raises: StoreMismatch, MemberRemoved.
         """
         self.machine = machine
         self._wal = wal
@@ -101,7 +111,10 @@ class Member:
         self.applier = Applier(machine, self._apply_conf_change, env, options, metrics)
         self.reads = Reads(self._read_index, options.request_timeout, metrics, env.random_bytes(8))
         self.node = Node(self._raw, wal, env, metrics, self.applier, self.reads)
-        self.transport: Transport = connect(Callbacks(self.node.report_unreachable)) if connect else NoTransport()
+        self.removed = asyncio.Event()
+        """Set once this member is none any more: its process must end."""
+        callbacks = Callbacks(self.node.report_unreachable, self.removed.set)
+        self.transport: Transport = connect(callbacks) if connect else NoTransport()
         self.peers = Peers(self.transport, options.member.ID, env.monotonic)
         self.node.send = self.transport.send
         self.flush = Flush(machine, wal, self.applier.whole, env, options, metrics)
@@ -109,7 +122,7 @@ class Member:
         self._exchange(metrics)
         self._serve(Replica(machine, self.node, self.applier, self.reads, env, options), metrics)
         self._follow()
-        metrics.watch_status(self.node.status, options.member.ID, self._log_entries)
+        metrics.watch_status(self.node.status, options.member.ID, self._log_entries, self.is_learner)
         metrics.watch_alarms(lambda: machine.alarms)
 
     def _exchange(self, metrics: Metrics) -> None:
@@ -125,7 +138,7 @@ class Member:
 
     def _installed(self) -> None:
         """Another store is in use: who follows the member records or the leases follows those in it."""
-        self.peers.follow(self.machine.members)
+        self._members_changed()
         self.lessor.restore(self.machine.leases)
         self.compaction.ask()
 
@@ -144,23 +157,29 @@ class Member:
         self.lessor = Lessor(machine.leases, proposals.submit, self._env.monotonic, options, metrics)
         self.leader_calls = LeaderCalls(self.node, self.transport, options)
         self.watches = Watches(replica, metrics)
+        self.cluster_version = ClusterVersion(replica, proposals, self.transport)
+        metrics.watch_cluster_version(lambda: machine.cluster_version)
+        self.hashing = Hashing(replica, self.flush)
+        self.corruption = Corruption(replica, self.hashing, proposals, self.transport)
         others = {
-            **Membership(replica).handlers,
-            **Maintenance(replica, proposals, self.flush, self.quota).handlers,
+            **Membership(replica, proposals, self.peers, self.leader_calls).handlers,
+            **Maintenance(replica, proposals, self.hashing, self.quota).handlers,
             **LeaseService(replica, proposals, self.quota, self.lessor, self.leader_calls).handlers,
+            **self.cluster_version.handlers,
         }
         self.server = Server(replica, proposals, self.quota, self.compaction, self.watches, others)
+        self.server.is_learner = self.is_learner
 
     def _follow(self) -> None:
         """Has the parts told of what they wait for, from where the store stands on."""
         self.applier.on_compaction = self.compaction.ask
         self.applier.on_pressure = self.flush.wake.set
         self.applier.room = self._room
-        self.applier.on_members = lambda: self.peers.follow(self.machine.members)
+        self.applier.on_members = self._members_changed
         self.applier.on_term = self._term_began
         self.node.on_leader_change = self._leader_changed
         self.reads.applied(self.machine.applied_index)
-        self.peers.follow(self.machine.members)
+        self.peers.follow(self.machine.members, self.machine.removed_members)
         if not self.machine.members:
             self.peers.expect(self._founders)
 
@@ -171,9 +190,8 @@ class Member:
             raise StoreMismatch(
                 f"the store has applied entry {machine.applied_index}, the log ends at {wal.last_index()}"
             )
-        is_founded = machine.applied_index >= len(self._founders)  # each founder has an entry of its own
-        if is_founded and machine.members and member.ID not in [known.ID for known in machine.members]:
-            raise StoreMismatch(f"the store knows no member {member.ID:x}")
+        if member.ID in machine.removed_members:
+            raise MemberRemoved("the member has been permanently removed from the cluster; its data must not be used")
         config = Config(
             id=member.ID,
             random=self._env.random,
@@ -185,7 +203,7 @@ class Member:
             trace=_trace,
         )
         raw = RawNode(config, wal)
-        if wal.last_index() == 0 and wal.initial_state().term == 0:
+        if wal.last_index() == 0 and wal.initial_state().term == 0 and not self.options.joins:
             raw.bootstrap(bootstrap_changes(self._founders))
         return raw
 
@@ -205,6 +223,10 @@ class Member:
     def voters(self) -> tuple[int, ...]:
         """The ids of those who vote, by the store's records."""
         return conf_state(self.machine.members).voters
+
+    def is_learner(self) -> bool:
+        """Whether this member has no vote yet."""
+        return self.options.member.ID in conf_state(self.machine.members).learners
 
     async def hand_over(self) -> None:
         """Hands leadership, if this member has it, to the voter that has been there for longest.
@@ -228,8 +250,13 @@ class Member:
 
     def _apply_conf_change(self, change: ConfChange) -> None:
         conf = self._raw.apply_conf_change(change)
-        if conf.voters == (self.options.member.ID,) and len(self._founders) == 1:
+        if conf.voters == (self.options.member.ID,) and self._founders == (self.options.member,):
             self._campaign()
+
+    def _members_changed(self) -> None:
+        self.peers.follow(self.machine.members, self.machine.removed_members)
+        if self.options.member.ID in self.machine.removed_members:
+            self.removed.set()
 
     def _leader_changed(self) -> None:
         if self.node.leader:
@@ -244,6 +271,7 @@ class Member:
         if self.node.leader == own and self.node.term == term:
             is_alone = self.voters() == (own,)
             self.lessor.promote(0.0 if is_alone else self.options.election_timeout)
+            self.cluster_version.wake.set()
 
     def _is_connected(self, seconds: float) -> bool:
         """Whether the leader, or from the leader a quorum, was there for so long."""
@@ -315,10 +343,12 @@ class Member:
     async def run(self, started: asyncio.Event) -> None:
         """Runs until cancelled; sets `started` when the member leads or follows and has published itself.
 
-        Raises (in an ExceptionGroup): what the disk or the log says; the process must end then.
+        Raises: CorruptionFound; in an ExceptionGroup what the disk or the log says; the process must end then.
         """
         interval = self.options.heartbeat_interval
         await self._defragment_at_start()
+        if self.options.initial_corrupt_check:
+            await self.corruption.check_at_start()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.node.run(), name="node")
             tasks.create_task(self.node.run_ticks(interval), name="ticks")
@@ -329,6 +359,8 @@ class Member:
             tasks.create_task(self.lessor.run(), name="lessor")
             tasks.create_task(self._run_settling(), name="settling")
             tasks.create_task(self._run_quota(), name="quota")
+            tasks.create_task(self.cluster_version.run(), name="cluster version")
+            self._check_hashes(tasks)
             if self.options.auto_compaction_retention:
                 tasks.create_task(self._compact_automatically(), name="auto compaction")
             if self.voters() == (self.options.member.ID,):
@@ -337,6 +369,14 @@ class Member:
                 tasks.create_task(self._hasten(), name="first election")
             await self._publish()
             started.set()
+
+    def _check_hashes(self, tasks: asyncio.TaskGroup) -> None:
+        options, corruption = self.options, self.corruption
+        if options.corrupt_check_time > 0:
+            tasks.create_task(corruption.run(options.corrupt_check_time), name="corruption check")
+        if options.compact_hash_check_time > 0:
+            checks = corruption.run_for_compactions(options.compact_hash_check_time)
+            tasks.create_task(checks, name="compaction hash check")
 
     async def _publish(self) -> None:
         while True:

@@ -109,13 +109,23 @@ class Metrics:
             "raftgate_sqlite_checkpoint_duration_seconds", "Durations of checkpoints.", disk, "file"
         ).labels("kv")
 
-    def watch_status(self, status: Callable[[], Status], member_id: int, log_entries: Callable[[], int]) -> None:
+    def watch_status(
+        self,
+        status: Callable[[], Status],
+        member_id: int,
+        log_entries: Callable[[], int],
+        is_learner: Callable[[], bool],
+    ) -> None:
         """Adds the gauges that are read off the node when scraped."""
-        self._registry.register(_StatusCollector(status, member_id, log_entries))
+        self._registry.register(_StatusCollector(status, member_id, log_entries, is_learner))
 
     def watch_alarms(self, alarms: Callable[[], Iterable[AlarmMember]]) -> None:
         """Adds the raised alarms as they are when scraped."""
         self._registry.register(_AlarmCollector(alarms))
+
+    def watch_cluster_version(self, version: Callable[[], str]) -> None:
+        """Adds the cluster's version, `3.6.0` or empty, as it is when scraped."""
+        self._registry.register(_VersionCollector(version))
 
     def watch_watches(self, watches: Watches) -> None:
         """Adds what the watches' hub and streams have when scraped."""
@@ -139,6 +149,18 @@ class _WatchCollector(Collector):
         yield CounterMetricFamily(f"{prefix}_events", "Total number of events sent by this member.", float(sent))
 
 
+class _VersionCollector(Collector):
+    def __init__(self, version: Callable[[], str]) -> None:
+        self._version = version
+
+    def collect(self) -> Iterable[Metric]:
+        text = "Which version is running. 1 for 'cluster_version' label with current cluster version"
+        family = GaugeMetricFamily("etcd_cluster_version", text, labels=["cluster_version"])
+        if version := self._version():
+            family.add_metric([version.rpartition(".")[0]], 1.0)
+        yield family
+
+
 class _AlarmCollector(Collector):
     def __init__(self, alarms: Callable[[], Iterable[AlarmMember]]) -> None:
         self._alarms = alarms
@@ -151,7 +173,14 @@ class _AlarmCollector(Collector):
 
 
 class _StatusCollector(Collector):
-    def __init__(self, status: Callable[[], Status], member_id: int, log_entries: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        status: Callable[[], Status],
+        member_id: int,
+        log_entries: Callable[[], int],
+        is_learner: Callable[[], bool],
+    ) -> None:
+        self._is_learner = is_learner
         self._status = status
         self._member_id = member_id
         self._log_entries = log_entries
@@ -161,7 +190,7 @@ class _StatusCollector(Collector):
         for name, text, value in (
             ("etcd_server_has_leader", "Whether or not a leader exists.", status.leader != 0),
             ("etcd_server_is_leader", "Whether or not this member is a leader.", status.leader == self._member_id),
-            ("etcd_server_is_learner", "Whether or not this member is a learner.", False),
+            ("etcd_server_is_learner", "Whether or not this member is a learner.", self._is_learner()),
             ("etcd_server_proposals_committed_total", "The total number of proposals committed.", status.commit),
             ("etcd_server_proposals_applied_total", "The total number of proposals applied.", status.applied),
             ("raftgate_raft_term", "The current term.", status.term),

@@ -15,13 +15,25 @@ from consensus.env import Env, Lane
 from consensus.metrics import Metrics
 from consensus.raft.errors import ProposalDropped
 from consensus.raft.rawnode import RawNode, Status
-from consensus.raft.types import Entry, HardState, Message, MessageType, ReadState, Ready, SnapshotMeta
+from consensus.raft.types import (
+    ConfChange,
+    Entry,
+    EntryType,
+    HardState,
+    Message,
+    MessageType,
+    ReadState,
+    Ready,
+    SnapshotMeta,
+)
 from consensus.wal import Wal
 
 log = logging.getLogger(__name__)
 
 TURN = 0.005
 """Seconds of applying after which the event loop gets a turn."""
+DEFERRED = 64
+"""Membership changes of followers that may wait for the one before them."""
 
 
 class Applies(Protocol):
@@ -59,6 +71,7 @@ class Node:
         self._applier = applier
         self._reads = reads
         self._unsaved: HardState | None = None
+        self._deferred: list[Message] = []
         self._wake = asyncio.Event()
         self._is_turning = False
         """Whether a Ready is outstanding."""
@@ -108,6 +121,14 @@ class Node:
         else:
             self._took_input()
 
+    def propose_conf_change(self, change: ConfChange) -> None:
+        """As `propose`, for a membership change.
+
+        Raises: ProposalDropped.
+        """
+        self._raw.propose_conf_change(change)
+        self._took_input()
+
     def read_index(self, context: bytes) -> bool:
         """Asks for a confirmed read index, which comes to `confirmed` under `context`; False if nobody leads here."""
         is_taken = self._raw.read_index(context)
@@ -122,6 +143,10 @@ class Node:
     def step(self, message: Message) -> None:
         """Takes a message of another member."""
         if self._failure is not None:
+            return
+        if self._raw.is_changing and any(entry.type is EntryType.CONF_CHANGE for entry in message.entries):
+            if message.type is MessageType.PROP and len(self._deferred) < DEFERRED:
+                self._deferred.append(message)  # its sender may have applied the change before, and know of no other
             return
         try:
             self._raw.step(message)
@@ -230,6 +255,7 @@ class Node:
         if saved is not None:
             await saved
         self._raw.advance(ready)
+        self._take_deferred()
 
     async def _promise(self, saved: Awaitable[None], messages: Sequence[Message]) -> None:
         await saved
@@ -263,6 +289,12 @@ class Node:
                 await asyncio.sleep(0)
                 started = self._env.monotonic()
         self._reads.applied(entries[-1].index)
+
+    def _take_deferred(self) -> None:
+        """Takes the changes that had to wait, which wait on if they still must; without leadership they are lost."""
+        deferred, self._deferred = self._deferred, []
+        for message in deferred:
+            self.step(message)
 
     def _took_input(self) -> None:
         """Has the loop look what there is to do; while it is busy, what may leave at once does so in the next turn."""

@@ -44,6 +44,17 @@ class Options:
     """Entries in one message between members, in bytes; one entry may be larger."""
     max_inflight: int = 256
     """Messages with entries that go to a member ahead of its answers."""
+    strict_reconfig_check: bool = True
+    """Refuse membership changes that would leave the cluster without a quorum of started, reachable members."""
+    max_learners: int = 1
+    corrupt_check_time: float = 0.0
+    """Seconds between two comparisons of all members' data; 0: none."""
+    compact_hash_check_time: float = 0.0
+    """Seconds between two looks for a compaction behind which the members are to be compared; 0: none."""
+    initial_corrupt_check: bool = False
+    """Compare this member's data with that of others before it takes part."""
+    joins: bool = False
+    """This member founds no cluster: an existing one has added it, and tells it everything."""
     initial_members: tuple[Member, ...] = ()
     """Who founds a new cluster, this member among them; empty where it does so alone."""
 

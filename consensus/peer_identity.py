@@ -19,6 +19,7 @@ SERVER_VERSION = "x-server-version"
 MIN_CLUSTER_VERSION = "x-min-cluster-version"
 RAFT_TO = "x-raft-to"
 CHANNEL = "x-raftgate-channel"
+PEER_URLS = "x-peerurls"
 
 
 class Refused(Exception):
@@ -44,12 +45,16 @@ class PeerIdentity:
     min_cluster_version: str = "3.0.0"  # etcd version/version.go
     is_removed: Callable[[int], bool] = _never
     """Whether a member was removed from the cluster."""
+    peer_urls: tuple[str, ...] = ()
+    """Where this member is asked, for one who does not know it yet (etcd rafthttp/util.go, setPeerURLsHeader)."""
 
     def request_headers(self, to: int) -> dict[str, str]:
         """What a request to that member carries; `to` 0 where the member behind an address is not known yet."""
         headers = {**self.answer_headers(), SERVER_FROM: f"{self.member_id:x}"}
         if to:
             headers[RAFT_TO] = f"{to:x}"
+        if self.peer_urls:
+            headers[PEER_URLS] = ",".join(self.peer_urls)
         return headers
 
     def answer_headers(self) -> dict[str, str]:

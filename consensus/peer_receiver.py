@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consensus.peer_codec import MAX_FRAME_BYTES, Control, FrameInvalid, FrameKind, FrameReader, encode_control
-from consensus.peer_identity import CHANNEL, SERVER_FROM, PeerIdentity, Refused
+from consensus.peer_identity import CHANNEL, PEER_URLS, SERVER_FROM, PeerIdentity, Refused
 from consensus.peer_metrics import PeerMetrics
 from consensus.raft.types import Message
 
@@ -120,6 +120,8 @@ class MessageReceiver:
         """`on_message` is called from the event loop, in the order of each lane; what it raises ends the stream."""
         self.identity = identity
         self.on_message = on_message
+        self.on_sender: Callable[[int, list[str]], None] = _met
+        """Called with a sender's id and its peer URLs when it begins to send."""
         self.options = options or ReceiverOptions()
         self._metrics = metrics
         self._running: dict[tuple[int, str], asyncio.Task[None]] = {}
@@ -133,6 +135,7 @@ class MessageReceiver:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one long request."""
         sender: int = scope[SENDER_KEY]
+        self.on_sender(sender, [url for url in Headers(scope=scope).get(PEER_URLS, "").split(",") if url])
         scope.get(HOLD_KEY, _nothing)()
         await _start(send, self.identity, HTTPStatus.OK, {})
         await send({"type": "http.response.body", "body": b"", "more_body": True})
@@ -233,6 +236,10 @@ async def _start(send: Send, identity: PeerIdentity, status: int, headers: dict[
     lines = {**identity.answer_headers(), **headers, "connection": "close"}
     raw = [(name.encode(), value.encode()) for name, value in lines.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
+
+
+def _met(_sender: int, _urls: list[str]) -> None:
+    """For those who know all senders."""
 
 
 def _nothing() -> None:

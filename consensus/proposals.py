@@ -12,6 +12,7 @@ import msgspec
 from consensus import command
 from consensus.apply import Waiter
 from consensus.raft.errors import ProposalDropped, TooMuchUncommitted
+from consensus.raft.types import ConfChange, ConfChangeType
 from consensus.replica import Replica
 from raftgate.api import errors
 from raftgate.api.errors import EtcdError
@@ -58,34 +59,40 @@ class Proposals:
 
         Raises: as `propose`.
         """
-        deadline = self._loop.time() + self._options.request_timeout
         self._check_backlog()
         if validation.encoded_size(request) > self._options.max_request_bytes:
             raise errors.RequestTooLarge
-        request_id, waiter = await self._propose(request, deadline)
-        try:
-            return cast("R", await waiter)
-        except asyncio.CancelledError:
-            self._applier.forget(request_id)
-            raise
+        return await self._replicate(lambda deadline: self._submit(request, deadline))
 
-    async def _propose(self, request: Request[R], deadline: float) -> tuple[int, Waiter]:
-        """Proposes as soon as somebody leads who takes proposals: what was dropped is not in the log.
+    async def change(self, kind: ConfChangeType, member_id: int, request: Request[R]) -> R:
+        """Replicates a membership change, once no other is under way; `request` records it in the store.
 
-        Raises: TooManyRequests, DeadlineExceeded, Timeout.
+        Raises: as `propose`.
         """
+        return await self._replicate(lambda deadline: self._submit_change(kind, member_id, request, deadline))
+
+    async def _replicate(self, submit: Callable[[float], Waiter]) -> R:
+        """Proposes as soon as somebody leads who takes it: what was dropped is not in the log. Waits for the answer."""
+        deadline = self._loop.time() + self._options.request_timeout
         while True:
             if not self._node.leader:
                 await self._wait_for_leader(deadline)
             request_id = self._next_id
             try:
-                return request_id, self._submit(request, deadline)
+                return await self._answer(request_id, submit(deadline))
             except TooMuchUncommitted:
                 raise errors.TooManyRequests from None
-            except ProposalDropped:  # the leader hands over, or leads no more
+            except ProposalDropped:  # the leader hands over, leads no more, or another change is under way
                 if self._loop.time() >= deadline:
                     raise errors.Timeout from None
                 await asyncio.sleep(self._options.heartbeat_interval)
+
+    async def _answer(self, request_id: int, waiter: Waiter) -> R:
+        try:
+            return cast("R", await waiter)
+        except asyncio.CancelledError:
+            self._applier.forget(request_id)
+            raise
 
     def submit(self, request: Request[R], deadline: float | None = None) -> Waiter:
         """Proposes a request at once, of the member's own, too; the future has its answer or error.
@@ -118,6 +125,14 @@ class Proposals:
         request_id = self._next_id
         self._next_id += 1
         self._node.propose(command.encode(request_id, request, self._env.wall_time()))
+        return self._applier.wait(request_id, deadline)
+
+    def _submit_change(self, kind: ConfChangeType, member_id: int, request: Request[R], deadline: float) -> Waiter:
+        """Raises: ProposalDropped."""
+        request_id = self._next_id
+        self._next_id += 1
+        data = command.encode(request_id, request, self._env.wall_time())
+        self._node.propose_conf_change(ConfChange(kind, member_id, data))
         return self._applier.wait(request_id, deadline)
 
     def _check_backlog(self) -> None:

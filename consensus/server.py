@@ -26,6 +26,7 @@ from raftgate.api.kv import (
     RangeResponse,
     TxnRequest,
 )
+from raftgate.api.maintenance import StatusRequest
 from raftgate.api.message import Caller, Message, Request
 from storage import validation
 
@@ -49,6 +50,8 @@ class Server:
         others: Handlers,
     ) -> None:
         """`others` answer what is not of the KV service."""
+        self.is_learner: Callable[[], bool] = lambda: False
+        """Whether this member has no vote yet: it serves little then."""
         self._replica = replica
         self._proposals = proposals
         self._quota = quota
@@ -69,10 +72,9 @@ class Server:
 
         Raises: EtcdError.
         """
-        if self._stopped:
-            raise errors.Stopped
-        if caller.needs_leader and not self._replica.node.leader:
-            raise errors.NoLeader
+        self._admit(caller)
+        if self.is_learner() and not _is_for_learners(request):
+            raise errors.NotSupportedForLearner
         return cast("R", await self._handlers[type(request)](request))
 
     async def watch(self, caller: Caller) -> WatchStream:
@@ -80,11 +82,16 @@ class Server:
 
         Raises: EtcdError.
         """
+        self._admit(caller)
+        if self.is_learner():
+            raise errors.NotSupportedForLearner
+        return self._watches.open(caller)
+
+    def _admit(self, caller: Caller) -> None:
         if self._stopped:
             raise errors.Stopped
         if caller.needs_leader and not self._replica.node.leader:
             raise errors.NoLeader
-        return self._watches.open(caller)
 
     def stop(self) -> None:
         """Refuses what comes and fails what waits."""
@@ -148,3 +155,8 @@ class Server:
         if request.physical:
             await self._compaction.done(request.revision)
         return response
+
+
+def _is_for_learners(request: Request[Any]) -> bool:  # Any: whatever answers it
+    """Whether a member without a vote serves it (etcd v3rpc/interceptor.go, isRPCSupportedForLearner)."""
+    return isinstance(request, StatusRequest) or (isinstance(request, RangeRequest) and request.serializable)

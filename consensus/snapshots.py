@@ -118,8 +118,8 @@ class Sender:
             log.info("sending database snapshot", extra={"fields": fields})
             pieces = self._pieces(copy.stream(meta.term), message.term)
             await self._transport.send_snapshot(replace(message, snapshot=meta), pieces)
-        finally:
-            copy.close()
+        finally:  # a large file takes its time to vanish; nobody waits for that
+            parts.env.run_blocking(Lane.READERS, copy.close)
 
     async def _pieces(self, stream: Iterator[bytes], term: int) -> AsyncIterator[bytes]:
         while piece := await finished(self._parts.env.run_blocking(Lane.READERS, next, stream, b"")):

@@ -54,6 +54,9 @@ def _serve(config: Config) -> int:
         fields = {"error": str(error)}
         log.critical("discovery failed", extra={"fields": fields}, exc_info=not isinstance(error, server.REFUSALS))
         return 1
+    if received is None:  # the cluster has no such member any more
+        logging.shutdown()
+        return 0
     log.info("stopped", extra={"fields": {"signal": received.name}})
     logging.shutdown()
     signal.signal(received, signal.SIG_DFL)  # the wait status tells supervisors of an orderly stop, as etcd's does

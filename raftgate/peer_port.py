@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from consensus.corruption import HASH_PATH
 from consensus.member import Member
 from consensus.peer import build_peer_app
 from consensus.peer_channel import ChannelOptions
@@ -29,7 +30,14 @@ class PeerPort:
     ) -> None:
         self._config = config
         self._monotonic = monotonic
-        self._identity = PeerIdentity(identity.cluster_id, identity.member_id, SERVER_VERSION)
+        self._removed: Callable[[], frozenset[int]] = frozenset
+        self._identity = PeerIdentity(
+            identity.cluster_id,
+            identity.member_id,
+            SERVER_VERSION,
+            is_removed=lambda member: member in self._removed(),
+            peer_urls=tuple(str(url) for url in config.initial_advertise_peer_urls),
+        )
         self._metrics = PeerMetrics(registry, identity.member_id)
 
     def connect(self, callbacks: Callbacks) -> Transport:
@@ -42,9 +50,14 @@ class PeerPort:
     ) -> ASGIApp:
         """The peer listener's application; `further` are for members, too, and get what is theirs, by path."""
         options = ReceiverOptions(max_frame_bytes=max_frame_bytes(self._config.max_request_bytes))
+        messages = MessageReceiver(self._identity, member.receive, self._metrics, options)
+        member.peers.on_left = messages.drop
+        messages.on_sender = member.peers.meet
+        self._removed = lambda: member.machine.removed_members
         apps: Mapping[str, ASGIApp] = {
-            MESSAGES_PATH: MessageReceiver(self._identity, member.receive, self._metrics, options),
+            MESSAGES_PATH: messages,
             CALL_PATH: CallReceiver(self._identity, member.answer, MAX_CALL_BYTES),
+            HASH_PATH: CallReceiver(self._identity, member.corruption.answer, MAX_CALL_BYTES),
             SNAPSHOT_PATH: SnapshotApp(self._identity, member.incoming.receive),
             **(further or {}),
         }

@@ -17,10 +17,13 @@ from typing import NoReturn
 from prometheus_client import CollectorRegistry, Gauge
 
 import raftgate
+from consensus import forced
+from consensus.cluster_version import VersionTooLow
+from consensus.corruption import CorruptionFound
 from consensus.data_dir import DataDir, DataDirInvalid
 from consensus.disk import DirectoryLocked, lock_directory
 from consensus.env import Lane
-from consensus.member import Member, StoreMismatch, open_wal
+from consensus.member import Member, MemberRemoved, StoreMismatch, open_wal
 from consensus.metrics import Metrics
 from consensus.options import Options
 from consensus.quota import MAX_BYTES, effective
@@ -34,10 +37,12 @@ from gateway.health import Unhealthy
 from gateway.metrics import Metrics as GatewayMetrics
 from gateway.metrics import register_process_metrics
 from raftgate.api import cluster
-from raftgate.bootstrap import BootstrapRefused, check_advertised, check_may_found, founders, identity
+from raftgate.auto_join import be_promoted
+from raftgate.bootstrap import begin
 from raftgate.config import Config, Refusal
 from raftgate.connection import ConnectionOptions
 from raftgate.environment import ProductionEnv
+from raftgate.joining import BootstrapRefused, Start
 from raftgate.listener import Listener, serve, signals_handled
 from raftgate.peer_port import PeerPort
 from raftgate.sockets import ListenRefused, Sockets
@@ -55,6 +60,8 @@ TICKS_LATE = 5.0
 """Seconds without a tick after which the member is not alive."""
 FLUSH_LATE = 30.0
 """Seconds without a turn of the database's writer after which the member is not alive."""
+REMOVED_TICKS = 10
+"""Heartbeats from a member's removal to its end: etcd server.go, stopWithDelay."""
 SWITCH_INTERVAL = 0.0005
 """Seconds that a thread keeps the interpreter while another wants it: a busy reader costs the loop that much a turn."""
 GENERATION_0 = 100_000
@@ -73,6 +80,9 @@ REFUSALS = (
     ListenRefused,
     DirectoryLocked,
     StoreMismatch,
+    MemberRemoved,
+    VersionTooLow,
+    CorruptionFound,
     DataDirInvalid,
     WalError,
     LogCorrupt,
@@ -82,8 +92,8 @@ REFUSALS = (
 """What an operator can cause and cure: told without a traceback."""
 
 
-async def run(config: Config) -> signal.Signals:
-    """Serves until a signal asks to stop; answers the signal.
+async def run(config: Config) -> signal.Signals | None:
+    """Serves until a signal asks to stop; answers the signal, None if the cluster has removed this member.
 
     Raises: one of REFUSALS when it cannot start.
     """
@@ -94,10 +104,9 @@ async def run(config: Config) -> signal.Signals:
         sockets = Sockets(config)
         env = ProductionEnv()
         try:
-            if not Wal.exists(env.disk, config.wal_directory):
-                await check_advertised(config)
-                await check_may_found(config)
-            return await _Process(config, env, sockets).run()
+            process = _Process(config, env, sockets)
+            await process.open()
+            return await process.run()
         finally:
             env.close()
     finally:
@@ -131,10 +140,37 @@ class _Process:
         self._asked = asyncio.Event()
         self._stop = asyncio.Event()
         self._started = asyncio.Event()
-        self._member = self._open_member()
+        self._member: Member
 
-    async def run(self) -> signal.Signals:
-        """Serves until asked to stop."""
+    async def open(self) -> None:
+        """Opens log and store, and with neither a history asks who this member is.
+
+        Raises: one of REFUSALS.
+        """
+        config, env = self._config, self._env
+        is_new = not Wal.exists(env.disk, config.wal_directory)
+        start = await begin(config) if is_new else None
+        metrics = Metrics(self._registry)
+        data_dir = DataDir(env.disk, config.data_dir, config.wal_dir)
+        data_dir.prepare()
+        if data_dir.is_open_to_others():
+            fields = {"dir": str(config.data_dir), "recommended": "0700"}
+            log.warning("the data directory may be entered by others", extra={"fields": fields})
+        own = start.identity if start else None
+        wal = open_wal(env, data_dir.wal_directory, own, metrics, fsync=not config.unsafe_no_fsync)
+        machine = self._open_store(data_dir.database())
+        if config.force_new_cluster and not is_new:
+            forced.stand_alone(machine, wal, self._record(wal))
+        if not is_new and not machine.applied_index and not wal.initial_state().commit:
+            start = await begin(config)  # a stop has kept it from learning who takes part
+            if wal.identity != start.identity:
+                raise BootstrapRefused("the log was begun with other flags, and a stop has left it empty: remove it")
+        self._peer_port = PeerPort(config, wal.identity, env.monotonic, self._registry)
+        options = self._options(wal, start)
+        self._member = Member(machine, wal, env, options, metrics, self._peer_port.connect)
+
+    async def run(self) -> signal.Signals | None:
+        """Serves until asked to stop, or removed from the cluster."""
         gc.collect()
         gc.freeze()  # what was loaded stays: the collector need not look at it again
         gc.set_threshold(GENERATION_0, 20, 20)
@@ -144,9 +180,16 @@ class _Process:
             running.add_done_callback(_exit_when_failed)
             serving = asyncio.create_task(serve(self._listeners(), self._stop), name="listeners")
             serving.add_done_callback(_exit_when_failed)
+            followed = [asyncio.create_task(self._stop_when_removed(), name="removal")]
+            if self._config.raftgate_auto_join == "learner":
+                followed.append(asyncio.create_task(self._join_in(), name="promotion"))
+                followed[-1].add_done_callback(_exit_when_failed)
             await self._tell_when_ready()
             await self._asked.wait()
-            await asyncio.sleep(self._config.raftgate_shutdown_delay)
+            for task in followed:
+                task.cancel()
+            if signals.received is not None:
+                await asyncio.sleep(self._config.raftgate_shutdown_delay)
             await self._member.hand_over()  # while it still hears the others
             self._stop.set()
             self._member.server.stop()
@@ -154,48 +197,54 @@ class _Process:
             running.cancel()
             await asyncio.wait([running])
             await self._member.close()
-            assert signals.received is not None
             return signals.received
 
-    def _open_member(self) -> Member:
-        config, env = self._config, self._env
-        metrics = Metrics(self._registry)
-        data_dir = DataDir(env.disk, config.data_dir, config.wal_dir)
-        data_dir.prepare()
-        if data_dir.is_open_to_others():
-            fields = {"dir": str(config.data_dir), "recommended": "0700"}
-            log.warning("the data directory may be entered by others", extra={"fields": fields})
-        wal = open_wal(env, data_dir.wal_directory, identity(config), metrics, fsync=not config.unsafe_no_fsync)
-        if wal.last_index() == 0 and wal.identity != identity(config):
-            raise BootstrapRefused("the log was begun with other flags, and a stop has left it empty: remove it")
-        self._peer_port = PeerPort(config, wal.identity, env.monotonic, self._registry)
+    async def _stop_when_removed(self) -> None:
+        """Leaves the others a second to hear from this member that its removal is committed (etcd server.go)."""
+        await self._member.removed.wait()
+        log.warning("the member has been permanently removed from the cluster")
+        await asyncio.sleep(REMOVED_TICKS * self._config.heartbeat_interval)
+        self._asked.set()
+
+    async def _join_in(self) -> None:
+        await self._started.wait()
+        await be_promoted(self._member, self._member.options.member.ID)
+
+    def _open_store(self, database: Path) -> Machine:
+        config = self._config
         storage = StorageOptions(
             fsync=not config.unsafe_no_fsync,
             value_cache_bytes=config.raftgate_value_cache_bytes or memory_bytes() // 4,
             compaction_batch_limit=config.compaction_batch_limit,
         )
-        database = data_dir.database()
         machine = Machine.open(database, storage, StorageMetrics(self._registry))
-        env.disk.sync_directory(database.parent)  # the name of a file that SQLite has just made
+        self._env.disk.sync_directory(database.parent)  # the name of a file that SQLite has just made
         if effective(config.quota_backend_bytes) > MAX_BYTES:
             sizes = {"quota-size-bytes": config.quota_backend_bytes, "quota-maximum-size-bytes": MAX_BYTES}
             log.warning("quota exceeds the maximum value", extra={"fields": sizes})
         if config.unsafe_no_fsync:
             log.warning("--unsafe-no-fsync: a power cut or a crash of the machine loses acknowledged writes")
-        return Member(machine, wal, env, self._options(wal), metrics, self._peer_port.connect)
+        return machine
 
-    def _options(self, wal: Wal) -> Options:
+    def _record(self, wal: Wal) -> cluster.Member:
+        """The member as its flags describe it."""
         config = self._config
-        member = cluster.Member(
+        return cluster.Member(
             ID=wal.identity.member_id,
             name=config.name,
             peerURLs=tuple(str(url) for url in config.initial_advertise_peer_urls),
             clientURLs=tuple(str(url) for url in config.advertise_client_urls),
         )
+
+    def _options(self, wal: Wal, start: Start | None) -> Options:
+        config, gates = self._config, self._config.feature_gates
         return Options(
-            member=member,
+            member=self._record(wal),
             cluster_id=wal.identity.cluster_id,
-            initial_members=founders(config),
+            initial_members=start.members if start else (),
+            joins=start is not None and start.joins,
+            strict_reconfig_check=config.strict_reconfig_check,
+            max_learners=config.max_learners,
             heartbeat_interval=config.heartbeat_interval,
             election_timeout=config.election_timeout,
             snapshot_count=config.snapshot_count,
@@ -211,6 +260,9 @@ class _Process:
             defragment_above=config.bootstrap_defrag_threshold_megabytes * MIB,
             server_version=SERVER_VERSION,
             storage_version=CLUSTER_VERSION,
+            corrupt_check_time=config.corrupt_check_time,
+            compact_hash_check_time=config.compact_hash_check_time if gates["CompactHashCheck"] else 0.0,
+            initial_corrupt_check=gates["InitialCorruptCheck"],
             max_request_bytes=config.max_request_bytes,
             max_txn_ops=config.max_txn_ops,
             warning_apply_duration=config.warning_apply_duration,
@@ -251,14 +303,12 @@ class _Process:
         return {"etcdserver": SERVER_VERSION, "etcdcluster": self._cluster_version(), "storage": CLUSTER_VERSION}
 
     def _cluster_version(self) -> str:
-        return CLUSTER_VERSION if self._started.is_set() else "not_decided"
+        return self._member.cluster_version.text
 
     def _add_version_metrics(self) -> None:
         rows: Mapping[str, tuple[str, dict[str, str]]] = {
             "etcd_server_version": ("Which version is running. 1 for 'server_version' label with current version.",
                                     {"server_version": SERVER_VERSION}),
-            "etcd_cluster_version": ("Which version is running. 1 for 'cluster_version' label with current version.",
-                                     {"cluster_version": CLUSTER_VERSION}),
             "raftgate_build_info": ("What this is.", {"version": raftgate.__version__,
                                     "python": platform.python_version(), "sqlite": sqlite3.sqlite_version}),
         }  # fmt: skip
@@ -303,7 +353,11 @@ def _exit_when_failed(task: "asyncio.Task[None]") -> None:
     """Ends the process at once when a part that must run has failed: nothing more may be acknowledged."""
     if task.cancelled() or task.exception() is None:
         return
-    log.critical("the member stops: its %s failed", task.get_name(), exc_info=task.exception())
+    error = task.exception()
+    if isinstance(error, REFUSALS):
+        log.critical("the member does not start", extra={"fields": {"error": str(error)}})
+    else:
+        log.critical("the member stops: its %s failed", task.get_name(), exc_info=error)
     logging.shutdown()
     exit_at_once(1)
 

@@ -5,12 +5,14 @@ makes the text that is hashed, many rows at a time: rows in Python would compete
 its own records (mvcc/hash.go), so the numbers differ from etcd's; that they are equal on equal members does not.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
+import sqlalchemy
 from sqlalchemy import Connection, select
 
 from raftgate.api.errors import Compacted, FutureRev
@@ -33,6 +35,10 @@ _HISTORY: Final = (
     "id || ',' || hex(key) || ',' || create_revision || ',' || version || ',' || lease || ',' || hex(value) || ';'"
 )
 _LOCAL: Final = ("applied_index", "finished_compact_revision")  # differ between equal members
+
+
+class DatabaseUnsound(RuntimeError):
+    """The file cannot be read: SQLite finds it damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +75,29 @@ class HashKv:
         kv.register(self._registered)
 
     def run(self) -> KvHash:
-        """Hashes, in a reader's thread."""
-        first = self._compact_revision + 1 << SUB_BITS  # of the rows that are all there
-        with self._readers.connection() as connection, connection.begin():
-            if self._is_finished:
-                digest = _hash_history(connection, 0, first, SEED, "history WHERE version > 0 AND")
-            else:
-                with _newest(connection, first):
-                    kept = "temp.newest JOIN history USING (id) WHERE version > 0 AND"
-                    digest = _hash_history(connection, 0, first, SEED, kept)
-            digest = _hash_history(connection, first, self._revision + 1 << SUB_BITS, digest)
+        """Hashes, in a reader's thread, what the file has now: no page that was read before is trusted.
+
+        Raises: StoreExchanged, DatabaseUnsound.
+        """
+        try:
+            with self._readers.new_connection() as connection, connection.begin():
+                digest = self._hash(connection)
+        except (sqlite3.DatabaseError, sqlalchemy.exc.DatabaseError) as error:
+            cause = getattr(error, "orig", error)
+            if getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise DatabaseUnsound(f"{cause}") from error
+            raise
         return KvHash(digest, self._compact_revision, self._revision)
+
+    def _hash(self, connection: Connection) -> int:
+        first = self._compact_revision + 1 << SUB_BITS  # of the rows that are all there
+        if self._is_finished:
+            digest = _hash_history(connection, 0, first, SEED, "history WHERE version > 0 AND")
+        else:
+            with _newest(connection, first):
+                kept = "temp.newest JOIN history USING (id) WHERE version > 0 AND"
+                digest = _hash_history(connection, 0, first, SEED, kept)
+        return _hash_history(connection, first, self._revision + 1 << SUB_BITS, digest)
 
     def close(self) -> None:
         """Lets later compactions delete what was hashed; on the loop, may be called again."""

@@ -20,6 +20,7 @@ from raftgate.api.maintenance import AlarmMember, AlarmType
 from storage import schema
 from storage.history import TOMBSTONE, Codes, pack, pack_one
 from storage.lease import Lease
+from storage.members import Records
 from storage.row import SUB_BITS, SUB_MASK, Row, Stub, key_value
 from storage.schema import DatabaseRefused
 from storage.values import OVERHEAD, SMALL
@@ -43,7 +44,7 @@ class Content:
     """Milliseconds since 1970 of the newest row of times, or 0."""
     live: list[KeyValue]
     """Stubs among them, where the value is not in memory."""
-    members: list[Member]
+    members: Records
     alarms: list[AlarmMember] = field(default_factory=list)
     finished_compact_revision: int = -1
     """Of the last compaction whose rows are all deleted."""
@@ -61,7 +62,9 @@ def load(connection: Connection, size: int, budget: int) -> Content:
     """
     with connection.begin():
         meta = {row.name: row.value for row in connection.execute(select(schema.META))}
-        members = load_members(connection)
+        removed = connection.execute(select(schema.REMOVED_MEMBERS.c.id)).scalars()
+        version = divmod(meta.get("cluster_version", 0), schema.MINORS)
+        members = Records(tuple(load_members(connection)), frozenset(int(each, 16) for each in removed), version)
         alarms = [
             AlarmMember(int(row.member_id, 16), AlarmType(row.alarm))
             for row in connection.execute(select(schema.ALARMS))

@@ -12,7 +12,15 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from raftgate.api.cluster import Member, MemberAdded, MemberAttributes
+from raftgate.api.cluster import (
+    ClusterVersionSet,
+    Member,
+    MemberAdded,
+    MemberAttributes,
+    MemberPromoted,
+    MemberRemoved,
+    MemberUpdated,
+)
 from raftgate.api.errors import EtcdError
 from raftgate.api.kv import (
     CompactionRequest,
@@ -118,7 +126,11 @@ class Machine:
             DeleteRangeRequest: partial(self._kv.delete_range, alone=True),
             CompactionRequest: partial(compact, self._kv),
             MemberAdded: self._members.add,
+            MemberRemoved: self._members.remove,
+            MemberUpdated: self._members.update,
+            MemberPromoted: self._members.promote,
             MemberAttributes: self._members.publish,
+            ClusterVersionSet: self._members.set_version,
             AlarmRequest: self._call_alarms,
             LeaseGrantRequest: self._grant,
             LeaseRevokeRequest: self._kv.revoke,
@@ -186,6 +198,16 @@ class Machine:
     def members(self) -> tuple[Member, ...]:
         """The member records by ascending id."""
         return self._members.all()
+
+    @property
+    def removed_members(self) -> frozenset[int]:
+        """The ids of members that were removed from the cluster."""
+        return self._members.removed
+
+    @property
+    def cluster_version(self) -> str:
+        """What all members can do, such as `3.6.0`, empty as long as that is not decided."""
+        return self._members.version
 
     @property
     def leases(self) -> Leases:
@@ -327,7 +349,7 @@ class Machine:
             return None
         kv, members, alarms = self._kv, self._members, self._alarms
         size, times, self._times = self._pending_size, self._times, []
-        records = members.all() if members.changed else None
+        records = members.records() if members.changed else None
         raised = alarms.all() if alarms.changed else None
         members.changed = alarms.changed = False
         rows, swept = kv.take_pending()

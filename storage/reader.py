@@ -58,6 +58,20 @@ class Readers:
         self._idle.append(connection)
         self._tidy()
 
+    @contextmanager
+    def new_connection(self) -> Iterator[Connection]:
+        """A connection that is used once, and remembers nothing of what others have read.
+
+        Raises: StoreExchanged.
+        """
+        if self._is_closed:
+            raise StoreExchanged
+        connection = self._database.connect()
+        try:
+            yield connection
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Closes the connections, those in use when they come back; nobody gets one from now on."""
         self._is_closed = True

@@ -4,10 +4,13 @@ from functools import cache
 
 from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, MetaData, Table, Text, insert, select, update
 
-VERSION = 3
+VERSION = 4
 """Of the file format. A file of a lower version is upgraded, one of a higher version is refused."""
 
 APPLICATION_ID = 0x52674B76  # "RgKv": marks the file as raftgate's, in SQLite's header
+
+MINORS = 1000
+"""In the number of a version: 3006 is 3.6."""
 
 FIRST_META = {
     "schema_version": VERSION,
@@ -15,6 +18,7 @@ FIRST_META = {
     "revision": 1,
     "compact_revision": -1,
     "finished_compact_revision": -1,  # that of the last compaction whose rows are all deleted
+    "cluster_version": 0,  # 3006 for 3.6
 }
 
 METADATA = MetaData()
@@ -53,6 +57,14 @@ MEMBERS = Table(
     Column("peer_urls", Text, nullable=False),  # a JSON array
     Column("client_urls", Text, nullable=False),  # likewise
     Column("is_learner", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+REMOVED_MEMBERS = Table(
+    "removed_members",
+    METADATA,
+    Column("id", Text, primary_key=True),  # as in members
     sqlite_with_rowid=False,
 )
 
@@ -117,6 +129,9 @@ def upgrade(connection: Connection) -> None:
         connection.execute(insert(META), {"name": "finished_compact_revision", "value": -1})
     if version < 3:
         LEASES.create(connection, checkfirst=False)
+    if version < 4:
+        REMOVED_MEMBERS.create(connection, checkfirst=False)
+        connection.execute(insert(META), {"name": "cluster_version", "value": 0})
     connection.execute(update(META).where(META.c.name == "schema_version").values(value=VERSION))
 
 

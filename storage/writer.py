@@ -14,12 +14,12 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, delete, insert
 
-from raftgate.api.cluster import Member
 from raftgate.api.maintenance import AlarmMember
 from storage import schema
 from storage.compaction import CompactionStep
 from storage.database import Database, measure, pragma, raw
 from storage.lease import Lease
+from storage.members import Records
 from storage.row import Row
 from storage.sweep import Sweep
 
@@ -49,7 +49,7 @@ class Batch:
     """Bytes of memory that the rows take, about."""
     times: Sequence[tuple[int, int]] = ()
     """(revision, milliseconds since 1970)."""
-    members: tuple[Member, ...] | None = None
+    members: Records | None = None
     """All member records, if they have changed."""
     alarms: tuple[AlarmMember, ...] | None = None
     """All alarms, if they have changed."""
@@ -168,8 +168,15 @@ class Writer:
         self._execute(schema.replace_leases, kept)
         self._execute(schema.delete_leases, [(lease_id,) for lease_id, lease in leases.items() if lease is None])
 
-    def _replace_members(self, members: tuple[Member, ...]) -> None:
-        self._connection.execute(delete(schema.MEMBERS))
+    def _replace_members(self, kept: Records) -> None:
+        for table in (schema.MEMBERS, schema.REMOVED_MEMBERS):
+            self._connection.execute(delete(table))
+        major, minor = kept.version
+        version = ("cluster_version", major * schema.MINORS + minor)
+        self._connection.exec_driver_sql("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", version)
+        if kept.removed:
+            removed = [{"id": f"{member_id:016x}"} for member_id in sorted(kept.removed)]
+            self._connection.execute(insert(schema.REMOVED_MEMBERS), removed)
         records = [
             {
                 "id": f"{member.ID:016x}",
@@ -178,7 +185,7 @@ class Writer:
                 "client_urls": msgspec.json.encode(member.clientURLs).decode(),
                 "is_learner": member.isLearner,
             }
-            for member in members
+            for member in kept.members
         ]
         if records:
             self._connection.execute(insert(schema.MEMBERS), records)

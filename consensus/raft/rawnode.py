@@ -131,6 +131,12 @@ class RawNode:
         """Moves the clock on by one tick."""
         self._raft.tick()
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether this member leads and takes no membership change, since one before may not be applied yet."""
+        raft = self._raft
+        return raft.role is Role.LEADER and raft.log.applied < raft.pending_conf_index
+
     def step(self, message: Message) -> None:
         """Takes a message from another member.
 

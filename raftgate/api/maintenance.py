@@ -74,6 +74,28 @@ class StatusRequest(Request[StatusResponse], frozen=True):
     """Asks a member how it is."""
 
 
+class DowngradeAction(StrEnum):
+    """What a downgrade call does."""
+
+    VALIDATE = "VALIDATE"
+    ENABLE = "ENABLE"
+    CANCEL = "CANCEL"
+
+
+class DowngradeResponse(Message, frozen=True):
+    """Tells the cluster's version, major and minor."""
+
+    header: ResponseHeader | None = None
+    version: str = ""
+
+
+class DowngradeRequest(Request[DowngradeResponse], frozen=True):
+    """Asks whether the cluster may go back to a version, has it do so, or stay."""
+
+    action: DowngradeAction | Annotated[int, unknown(3)] = DowngradeAction.VALIDATE
+    version: str = ""
+
+
 class DefragmentResponse(Message, frozen=True):
     """Answers a defragmentation; etcd leaves the header out."""
 

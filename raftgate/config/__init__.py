@@ -4,11 +4,11 @@
 `Config.notes` once logging is set up. THE TABLE of flags is in `flags.py`.
 """
 
-from raftgate.config.cluster import Resolve, Unresolved, check_members
-from raftgate.config.errors import ConfigError, Finished, Note, Refusal
+from raftgate.config.cluster import Resolve, Unresolved, check_members, compare, parse_members, resolved
+from raftgate.config.errors import ConfigError, Finished, Note, Refusal, fatal
 from raftgate.config.loader import load
 from raftgate.config.model import Config, LogRotation
-from raftgate.config.urls import Url
+from raftgate.config.urls import Url, parse_url
 
 __all__ = [
     "Config",
@@ -21,5 +21,10 @@ __all__ = [
     "Unresolved",
     "Url",
     "check_members",
+    "compare",
+    "fatal",
     "load",
+    "parse_members",
+    "parse_url",
+    "resolved",
 ]

@@ -244,7 +244,7 @@ def _check_gates(settings: Settings, notes: list[Note]) -> None:
         gate = GATES[name]
         if not gate.has_effect:
             notes.append(_without_effect(f"--feature-gates={name}"))
-        elif value != gate.default:
+        elif value != gate.default and not gate.works:
             raise invalid(f"--feature-gates={name}={_word(value)} is not supported yet")
 
 

@@ -50,14 +50,31 @@ def check_members(
     Only what differs is resolved: names of other members may get their addresses later.
     Raises: Refusal, Unresolved if a name has no address.
     """
-    if name not in members:
-        raise fatal(f"couldn't find local name {quote(name)} in the initial cluster configuration")
+    _check_name(members, name)
     try:
-        difference = _difference(advertised, members[name], resolve)
+        difference = compare(advertised, members[name], resolve)
     except OSError as error:
         raise Unresolved(fatal(_mismatch(members[name], name, advertised, str(error))).note) from None
     if difference:
         raise fatal(_mismatch(members[name], name, advertised, difference))
+    _check_duplicates(members)
+
+
+def check_joining(members: Mapping[str, tuple[Url, ...]], name: str) -> None:
+    """Refuses what one who joins must not give; its URLs are compared with those that the cluster has.
+
+    As etcd config/config.go, VerifyJoinExisting. Raises: Refusal.
+    """
+    _check_name(members, name)
+    _check_duplicates(members)
+
+
+def _check_name(members: Mapping[str, tuple[Url, ...]], name: str) -> None:
+    if name not in members:
+        raise fatal(f"couldn't find local name {quote(name)} in the initial cluster configuration")
+
+
+def _check_duplicates(members: Mapping[str, tuple[Url, ...]]) -> None:
     every = [url for urls in members.values() for url in urls]
     if len(set(every)) < len(every):
         raise fatal(f"initial cluster {_joined(members)} has duplicate url")
@@ -67,7 +84,7 @@ def _joined(members: Mapping[str, tuple[Url, ...]]) -> str:
     return ",".join(sorted(f"{name}={url}" for name, urls in members.items() for url in urls))
 
 
-def _difference(advertised: tuple[Url, ...], listed: tuple[Url, ...], resolve: Resolve) -> str:
+def compare(advertised: tuple[Url, ...], listed: tuple[Url, ...], resolve: Resolve) -> str:
     """Why the two lists, both sorted, do not name the same addresses; empty if they do.
 
     Raises: OSError.
@@ -76,12 +93,15 @@ def _difference(advertised: tuple[Url, ...], listed: tuple[Url, ...], resolve: R
         return f"len({_quoted(advertised)}) != len({_quoted(listed)})"
     if advertised == listed:
         return ""
-    ours, theirs = (sorted(str(_resolved(url, resolve)) for url in urls) for urls in (advertised, listed))
+    ours, theirs = (sorted(str(resolved(url, resolve)) for url in urls) for urls in (advertised, listed))
     return next((f"resolved urls: {quote(a)} != {quote(b)}" for a, b in zip(ours, theirs, strict=True) if a != b), "")
 
 
-def _resolved(url: Url, resolve: Resolve) -> Url:
-    """Raises: OSError."""
+def resolved(url: Url, resolve: Resolve) -> Url:
+    """The URL with an address for its host.
+
+    Raises: OSError.
+    """
     with suppress(ValueError):
         return Url(url.scheme, str(ipaddress.ip_address(url.host)), url.port)
     try:

@@ -79,6 +79,7 @@ class Flag:
 ROTATION = '{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}'
 C, P, D, S = "client-transport-security.", "peer-transport-security.", "discovery-config.", "socket-options."
 STATE = choice("new", "existing")
+JOIN = choice("off", "learner")
 V2_STAGE = choice("write-only", "write-only-drop-data", "gone", refusal="invalid value {}")
 
 # fmt: off
@@ -125,11 +126,11 @@ TABLE: dict[str, tuple[Flag, ...]] = {
         Flag("discovery", STRING, "", REFUSED, "URL of a v2 discovery service."),
         Flag("discovery-proxy", STRING, "", REFUSED, "HTTP proxy to the discovery service."),
         Flag("discovery-fallback", choice("exit", "proxy"), "exit", WORKS, "What to do when it fails: exit.", ""),
-        Flag("discovery-srv", STRING, "", LATER, "Domain whose SRV records name the members."),
-        Flag("discovery-srv-name", STRING, "", LATER, "Suffix of the SRV service name."),
-        Flag("strict-reconfig-check", BOOL, "true", LATER, "Refuse membership changes that would lose the quorum."),
+        Flag("discovery-srv", STRING, "", WORKS, "Domain whose SRV records name the members."),
+        Flag("discovery-srv-name", STRING, "", WORKS, "Suffix of the SRV service name."),
+        Flag("strict-reconfig-check", BOOL, "true", WORKS, "Refuse membership changes that would lose the quorum."),
         Flag("pre-vote", BOOL, "true", LATER, "Ask for votes before a new term is begun."),
-        Flag("max-learners", INT, "1", LATER, "Most learners in the cluster."),
+        Flag("max-learners", INT, "1", WORKS, "Most learners in the cluster."),
         Flag("discovery-endpoints", LIST, "", REFUSED, "Endpoints of a v3 discovery service.", D + "endpoints"),
         Flag("discovery-token", STRING, "", REFUSED, "Token of the cluster there.", D + "token"),
         Flag("discovery-dial-timeout", DURATION, "2s", REFUSED, "Timeout of connecting there.", D + "dial-timeout"),
@@ -190,8 +191,8 @@ TABLE: dict[str, tuple[Flag, ...]] = {
         Flag("bootstrap-defrag-threshold-megabytes", UINT, "0", WORKS, "MiB to gain by it (0: never)."),
     ),
     "Integrity and feature gates": (
-        Flag("corrupt-check-time", DURATION, "0s", LATER, "Time between two comparisons of all members (0: never)."),
-        Flag("compact-hash-check-time", DURATION, "1m", LATER, "Time between two comparisons of compaction hashes."),
+        Flag("corrupt-check-time", DURATION, "0s", WORKS, "Time between two comparisons of all members (0: never)."),
+        Flag("compact-hash-check-time", DURATION, "1m", WORKS, "Time between two comparisons of compaction hashes."),
         Flag("feature-gates", GATE_MAP, "", WORKS, f"Name=bool pairs of {', '.join(GATES)}."),
         Flag("downgrade-check-time", DURATION, "5s", NO_EFFECT, "Time between two checks of a downgrade."),
         Flag("v2-deprecation", V2_STAGE, "write-only", NO_EFFECT, "Stage of the v2 store's end."),
@@ -215,10 +216,12 @@ TABLE: dict[str, tuple[Flag, ...]] = {
         Flag("distributed-tracing-sampling-rate", INT, "0", NO_EFFECT, "Traces sent of a million."),
     ),
     "Unsafe": (
-        Flag("force-new-cluster", BOOL, "false", LATER, "Keep the data and drop every other member."),
+        Flag("force-new-cluster", BOOL, "false", WORKS, "Keep the data and drop every other member."),
         Flag("unsafe-no-fsync", BOOL, "false", WORKS, "Never wait for the disk: acknowledged writes may be lost."),
     ),
     "Raftgate's own": (
+        Flag("raftgate-auto-join", JOIN, "off", WORKS, "learner: join the cluster that is there, be promoted."),
+        Flag("raftgate-dns-server", STRING, "", WORKS, "Asked for SRV records (empty: as /etc/resolv.conf says)."),
         Flag("raftgate-value-cache-bytes", INT64, "0", WORKS, "Bytes of values in memory (0: a quarter of it)."),
         Flag("raftgate-auto-disarm", BOOL, "true", WORKS, "Clear NOSPACE once use is below 90% of the quota."),
         Flag("raftgate-health-timeout", DURATION, "3s", WORKS, "Deadline of each health check."),

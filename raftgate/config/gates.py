@@ -23,13 +23,14 @@ class Gate:
     stage: Stage
     old_flag: str = ""
     has_effect: bool = True  # whether there is anything in raftgate that it could switch
+    works: bool = False  # whether it may be other than its default
 
 
 GATES = {
     gate.name: gate
     for gate in (
-        Gate("CompactHashCheck", default=False, stage=Stage.ALPHA, old_flag="compact-hash-check-enabled"),
-        Gate("InitialCorruptCheck", default=False, stage=Stage.ALPHA, old_flag="initial-corrupt-check"),
+        Gate("CompactHashCheck", default=False, stage=Stage.ALPHA, old_flag="compact-hash-check-enabled", works=True),
+        Gate("InitialCorruptCheck", default=False, stage=Stage.ALPHA, old_flag="initial-corrupt-check", works=True),
         Gate("LeaseCheckpoint", default=False, stage=Stage.ALPHA, old_flag="enable-lease-checkpoint"),
         Gate("LeaseCheckpointPersist", default=False, stage=Stage.ALPHA, old_flag="enable-lease-checkpoint-persist"),
         Gate("SetMemberLocalAddr", default=False, stage=Stage.ALPHA, has_effect=False),

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from raftgate.config.checks import Settings, verify
-from raftgate.config.cluster import Resolve, Unresolved, check_members, default_host, parse_members
+from raftgate.config.cluster import Resolve, Unresolved, check_joining, check_members, default_host, parse_members
 from raftgate.config.errors import ConfigError, Finished, Note, Refusal, invalid
 from raftgate.config.flags import FLAGS
+from raftgate.config.gates import GATES, is_enabled
 from raftgate.config.model import Config, LogRotation
 from raftgate.config.sources import read_arguments, read_environment, read_file
 from raftgate.config.syntax import parse_duration, quote
@@ -122,6 +123,7 @@ def _build(settings: Settings, resolve: Resolve, notes: list[Note]) -> Config:
         "backend_batch_interval": settings["backend-batch-interval"] or 0.1,  # etcd storage/backend/backend.go
         "backend_batch_limit": settings["backend-batch-limit"] or 10000,
         "auto_compaction_retention": _retention(settings),
+        "feature_gates": {name: is_enabled(settings["feature-gates"], name) for name in GATES},
         "host_whitelist": settings["host-whitelist"] or ("*",),
         "log_rotation": _rotation(settings),
         "initial_cluster": {settings["name"]: settings["initial-advertise-peer-urls"]},
@@ -131,13 +133,23 @@ def _build(settings: Settings, resolve: Resolve, notes: list[Note]) -> Config:
     if _is_initialised(config):  # only a log that a stop has left empty needs it
         with suppress(Refusal):
             members = parse_members(settings["initial-cluster"])
-            if config.name in members:
+            if config.name in members or (members and config.raftgate_auto_join != "off"):
                 return dataclasses.replace(config, initial_cluster=members)
         return config
+    if config.discovery_srv:  # `raftgate.bootstrap` asks who is there
+        return dataclasses.replace(config, initial_cluster={})
     members = parse_members(settings["initial-cluster"])
+    if config.name in members or config.raftgate_auto_join == "off":
+        _check(members, config, resolve)
+    return dataclasses.replace(config, initial_cluster=members)
+
+
+def _check(members: Mapping[str, tuple[Url, ...]], config: Config, resolve: Resolve) -> None:
+    if config.initial_cluster_state == "existing":
+        check_joining(members, config.name)
+        return
     with suppress(Unresolved):  # `raftgate.bootstrap` asks again
         check_members(members, config.name, config.initial_advertise_peer_urls, resolve)
-    return dataclasses.replace(config, initial_cluster=members)
 
 
 def _retention(settings: Settings) -> float:

@@ -26,8 +26,9 @@ class LogRotation:
 class Config:
     """One member's configuration.
 
-    `initial_cluster` (name -> peer URLs) names this member; it has been checked as far as names have addresses, unless
-    the data directory is initialised. `notes` are the lines to log once logging is set up.
+    `initial_cluster` (name -> peer URLs) names this member, and has been checked as far as names have addresses, unless
+    the data directory is initialised, the member may join by itself, or SRV records are to be asked.
+    `notes` are the lines to log once logging is set up.
     """
 
     name: str
@@ -57,7 +58,10 @@ class Config:
     initial_cluster: Mapping[str, tuple[Url, ...]]
     initial_cluster_state: str
     initial_cluster_token: str
+    discovery_srv: str
+    discovery_srv_name: str
     strict_reconfig_check: bool
+    max_learners: int
     pre_vote: bool
 
     auto_compaction_mode: str
@@ -67,6 +71,11 @@ class Config:
     compaction_sleep_interval: float
     watch_progress_notify_interval: float
     bootstrap_defrag_threshold_megabytes: int
+
+    corrupt_check_time: float
+    compact_hash_check_time: float
+    feature_gates: Mapping[str, bool]
+    """Every gate by name: whether it is on."""
 
     cors: tuple[str, ...]
     host_whitelist: tuple[str, ...]
@@ -79,7 +88,10 @@ class Config:
     warning_apply_duration: float
     warning_unary_request_duration: float
 
+    force_new_cluster: bool
     unsafe_no_fsync: bool
+    raftgate_auto_join: str
+    raftgate_dns_server: str
     raftgate_value_cache_bytes: int
     raftgate_auto_disarm: bool
     raftgate_health_timeout: float

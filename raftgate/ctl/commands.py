@@ -251,12 +251,45 @@ _MEMBER = Command(
     "<subcommand>",
     children=(
         Command(
+            "add",
+            "Adds a member into the cluster",
+            "<memberName> [options]",
+            long="""The member counts from now on, and is to be started next. With --write-out simple the variables are
+printed with which it starts.""",
+            flags=(
+                _switch("learner", "indicates if the new member is raft learner"),
+                _text("peer-urls", "comma separated peer URLs for the new member."),
+            ),
+            run="raftgate.ctl.membership:add",
+        ),
+        Command(
             "list",
             "Lists all members in the cluster",
             long="""With --write-out simple a line for each member:
 ID, status, name, peer addrs, client addrs, is learner""",
             flags=(_text("consistency", "Linearizable(l) or Serializable(s)", "l"),),
             run="raftgate.ctl.member:list_",
+        ),
+        Command(
+            "promote",
+            "Promotes a non-voting member in the cluster",
+            "<memberID>",
+            long="Promotes a non-voting learner member to a voting one in the cluster.",
+            run="raftgate.ctl.membership:promote",
+        ),
+        Command(
+            "remove",
+            "Removes a member from the cluster",
+            "<memberID>",
+            long="For ever: it stops, and does not start again on its data.",
+            run="raftgate.ctl.membership:remove",
+        ),
+        Command(
+            "update",
+            "Updates a member in the cluster",
+            "<memberID> [options]",
+            flags=(_text("peer-urls", "comma separated peer URLs for the updated member."),),
+            run="raftgate.ctl.membership:update",
         ),
     ),
 )

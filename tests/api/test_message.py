@@ -17,7 +17,12 @@ INTERNAL = (
     lease.LeaseCheckpointResponse,
     cluster.MembersRecorded,
     cluster.MemberAdded,
+    cluster.MemberRemoved,
+    cluster.MemberUpdated,
+    cluster.MemberPromoted,
     cluster.MemberAttributes,
+    cluster.ClusterVersionRecorded,
+    cluster.ClusterVersionSet,
 )
 """Between members only."""
 OWN = "raftgate_fencing_revision"

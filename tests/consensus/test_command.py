@@ -5,7 +5,7 @@ import pytest
 
 from consensus import command
 from consensus.command import CommandUnreadable
-from raftgate.api.cluster import Member, MemberAdded, MemberAttributes
+from raftgate.api.cluster import ClusterVersionSet, Member, MemberAdded, MemberAttributes
 from raftgate.api.kv import Compare, CompareResult, CompareTarget, DeleteRangeRequest, PutRequest, RequestOp, TxnRequest
 from raftgate.api.lease import LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest
 from raftgate.api.message import Request
@@ -27,6 +27,7 @@ REQUESTS: dict[str, Request[Any]] = {
     ),
     "member": MemberAdded(member=Member(ID=2**64 - 1, name="n", peerURLs=("http://a:1", "http://b:2"))),
     "attributes": MemberAttributes(ID=7, name="n", clientURLs=("http://c:3",)),
+    "version": ClusterVersionSet("3.6.0"),
     "grant": LeaseGrantRequest(TTL=9_000_000_000, ID=-(2**63)),
     "revoke": LeaseRevokeRequest(ID=2**63 - 1),
     "checkpoint": LeaseCheckpointRequest((LeaseCheckpoint(ID=-1, remaining_TTL=41), LeaseCheckpoint(ID=7))),

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from consensus.env import Lane
-from consensus.flush import Flush
+from consensus.hashing import Hashing
 from consensus.maintenance import Maintenance
 from consensus.options import Options
 from consensus.proposals import Proposals
@@ -148,7 +148,7 @@ def maintenance(node: FakeNode, settings: Options) -> Maintenance:
     )
     replica = SimpleNamespace(machine=machine, node=node, options=settings, header=lambda _: None)
     quota = SimpleNamespace(limit=0)
-    return Maintenance(cast("Replica", replica), cast("Proposals", None), cast("Flush", None), cast("Quota", quota))
+    return Maintenance(cast("Replica", replica), cast("Proposals", None), cast("Hashing", None), cast("Quota", quota))
 
 
 async def status_of(service: Maintenance) -> StatusResponse:

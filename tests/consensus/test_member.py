@@ -9,7 +9,6 @@ from prometheus_client import CollectorRegistry
 from consensus.apply import Applier
 from consensus.member import Member, StoreMismatch
 from consensus.metrics import Metrics
-from consensus.options import Options
 from raftgate.api import errors
 from raftgate.api.kv import PutRequest, RangeRequest
 from raftgate.api.message import Caller
@@ -71,14 +70,6 @@ async def test_a_store_without_its_log_is_refused(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(StoreMismatch, match="the log ends at 0"):
         open_member(FakeEnv(), tmp_path, options())
-
-
-async def test_the_store_of_another_member_is_refused(tmp_path: Path) -> None:
-    async with running(FakeEnv(), tmp_path):
-        pass
-    other = Options(member=structs.replace(RECORD, ID=0xB2), cluster_id=0xC1)
-    with pytest.raises(StoreMismatch, match="knows no member b2"):
-        open_member(FakeEnv(), tmp_path, other)
 
 
 async def test_a_term_survives_a_restart(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def test_the_bounds_are_etcds() -> None:
 def test_the_state_of_the_core_is_read_when_scraped() -> None:
     registry = CollectorRegistry()
     status = [Status(0xA1, 3, 0, Role.FOLLOWER, 10, 9, 11)]
-    Metrics(registry).watch_status(lambda: status[0], 0xA1, lambda: 11)
+    Metrics(registry).watch_status(lambda: status[0], 0xA1, lambda: 11, lambda: False)
     assert registry.get_sample_value("etcd_server_has_leader") == 0
     status[0] = Status(0xA1, 4, 0xA1, Role.LEADER, 12, 12, 12)
     assert registry.get_sample_value("etcd_server_has_leader") == 1
@@ -27,7 +27,7 @@ def test_the_state_of_the_core_is_read_when_scraped() -> None:
 
 def test_etcds_oddly_named_gauges_stay_gauges() -> None:
     registry = CollectorRegistry()
-    Metrics(registry).watch_status(lambda: Status(1, 1, 1, Role.LEADER, 1, 1, 1), 1, lambda: 1)
+    Metrics(registry).watch_status(lambda: Status(1, 1, 1, Role.LEADER, 1, 1, 1), 1, lambda: 1, lambda: True)
     kinds = {family.name: family.type for family in registry.collect()}
     assert kinds["etcd_server_proposals_committed_total"] == "gauge"
     assert kinds["etcd_disk_wal_write_bytes_total"] == "gauge"
@@ -88,3 +88,12 @@ def test_leases_are_counted_under_etcds_names() -> None:
         if sample.name == "etcd_debugging_lease_ttl_total_bucket"
     ]
     assert (len(buckets), buckets[0], buckets[-2]) == (25, "1.0", "8.388608e+06")
+
+
+def test_the_clusters_version_is_there_once_it_is_decided() -> None:
+    registry = CollectorRegistry()
+    decided = [""]
+    Metrics(registry).watch_cluster_version(lambda: decided[0])
+    assert registry.get_sample_value("etcd_cluster_version", {"cluster_version": "3.6"}) is None
+    decided[0] = "3.6.0"
+    assert registry.get_sample_value("etcd_cluster_version", {"cluster_version": "3.6"}) == 1

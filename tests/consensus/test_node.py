@@ -6,11 +6,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consensus.metrics import Metrics
-from consensus.node import Node
+from consensus.node import DEFERRED, Node
+from consensus.raft import confchange
 from consensus.raft.errors import LogCorrupt, ProposalDropped
 from consensus.raft.log_store import MemoryLogStore
 from consensus.raft.rawnode import Config, RawNode
 from consensus.raft.types import (
+    ConfChange,
+    ConfChangeType,
     ConfState,
     Entry,
     EntryType,
@@ -292,6 +295,33 @@ async def test_a_proposal_that_is_dropped_here_ends_nothing() -> None:
         bench.node.report_unreachable(2)
         bench.node.step(heartbeat())
         await bench.until(lambda: MessageType.HEARTBEAT_RESP in bench.kinds())
+
+    async with asyncio.timeout(DEADLINE):
+        await run(bench, test)
+
+
+async def test_a_followers_change_waits_until_the_one_before_it_is_applied() -> None:
+    bench = Bench(FakeEnv())
+
+    def changes() -> list[bytes]:
+        return [entry.data for entry in bench.entries if entry.type is EntryType.CONF_CHANGE]
+
+    def asked(number: int) -> Message:
+        data = confchange.encode(ConfChange(ConfChangeType.UPDATE_NODE, 1, b"%d" % number))
+        entry = Entry(0, 0, EntryType.CONF_CHANGE, data)
+        return Message(type=MessageType.PROP, to=1, sender=2, term=0, entries=(entry,))
+
+    async def test() -> None:
+        bench.node.campaign()
+        await bench.node.leader_known.wait()
+        for number in range(2 * DEFERRED):
+            bench.node.step(asked(number))
+        await bench.until(lambda: len(changes()) >= DEFERRED)
+        bench.node.propose(b"last")
+        await bench.until(lambda: b"last" in bench.data())
+        taken = [confchange.decode(data).context for data in changes()]
+        assert taken == [b"%d" % number for number in range(len(taken))]
+        assert len(taken) <= DEFERRED + 1  # more than may wait are lost
 
     async with asyncio.timeout(DEADLINE):
         await run(bench, test)

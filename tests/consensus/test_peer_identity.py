@@ -22,6 +22,11 @@ def test_headers_are_named_as_etcd_names_them() -> None:
     }
 
 
+def test_who_may_be_unknown_says_where_it_is_asked() -> None:
+    urls = ("http://a:1", "http://b:1")
+    assert PeerIdentity(0xC1, 1, "3.6.13", peer_urls=urls).request_headers(2)["x-peerurls"] == "http://a:1,http://b:1"
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "text"),
     [

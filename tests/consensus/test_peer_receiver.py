@@ -59,6 +59,19 @@ async def test_messages_arrive_in_order_however_they_are_chunked() -> None:
     assert received == len(frames)
 
 
+async def test_who_begins_to_send_is_introduced() -> None:
+    peer = FakePeer()
+    met: list[tuple[int, list[str]]] = []
+    peer.receiver.on_sender = lambda sender, urls: met.append((sender, urls))
+    known = PeerIdentity(CLUSTER, 3, peer_urls=("http://a:1", "http://b:1"))
+    async with listening(peer.app()) as (_, port):
+        for identity in (ONE, known):
+            async with connected(port) as client:
+                await client.send(head(identity))
+                await opened(client)
+    assert met == [(1, []), (3, ["http://a:1", "http://b:1"])]
+
+
 async def test_a_ping_is_answered() -> None:
     async with listening(FakePeer().app()) as (_, port), connected(port) as client:
         await client.send(head() + chunk(encode_control(FrameKind.PING, b"when")))

@@ -49,6 +49,39 @@ def test_who_is_expected_is_not_removed_by_records_that_do_not_name_it_yet() -> 
     assert ("remove", 2) not in transport.asked
 
 
+def test_one_who_sends_is_answered_before_its_record_comes() -> None:
+    transport = Noted()
+    peers = Peers(transport, 1, lambda: 100.0)
+    peers.follow([A, B])
+    for member_id in (1, 2, 3, 3):
+        peers.meet(member_id, [f"http://{member_id}:2380"])
+    assert transport.asked[1:] == [("add ['http://3:2380']", 3)]
+    peers.follow([A, B])  # still too old to name it
+    assert transport.asked[2:] == []
+    peers.follow([A, B, C])
+    peers.follow([A, B])
+    assert transport.asked[2:] == [("add ('http://3:2380',)", 3), ("remove", 3)]
+
+
+def test_one_who_was_removed_before_its_record_came_is_let_go() -> None:
+    transport = Noted()
+    peers = Peers(transport, 1, lambda: 100.0)
+    left: list[int] = []
+    peers.on_left = left.append
+    peers.meet(3, ["http://3:2380"])
+    peers.follow([A, B], {3})
+    peers.follow([A, B], {3})
+    assert transport.asked[0:] == [("add ['http://3:2380']", 3), ("remove", 3), ("add ('http://2:2380',)", 2)]
+    assert left == [3]
+
+
+@pytest.mark.parametrize("urls", [[], ["garbage"], ["http://a:1", "ftp://b:1"], ["http://a:port"]])
+def test_one_who_does_not_say_where_it_is_stays_unknown(urls: list[str]) -> None:
+    transport = Noted()
+    Peers(transport, 1, lambda: 100.0).meet(3, urls)
+    assert not transport.asked
+
+
 def test_a_quorum_is_there() -> None:
     transport = Noted()
     peers = Peers(transport, 1, lambda: 100.0)

@@ -36,6 +36,7 @@ IDENTITY = {
     "member_id": "member_id",
     "memberID": "member_id",
     "ID": "member_id",
+    "member ID": "member_id",
     "leader": "member_id",
     "raft_term": "raft_term",
     "raftTerm": "raft_term",
@@ -45,6 +46,7 @@ REVISIONS = ("revision", "create_revision", "mod_revision", "compact_revision", 
 COUNTED = ("dbSize", "dbSizeInUse", "raftIndex", "raftAppliedIndex")
 ADDRESSES = ("peerURLs", "clientURLs")
 LISTS = ("alarms", "errors", "keys")
+MEMBERS = ("member", "members")
 LONG_TEXT = 200
 # Cases take small numbers for their leases, so that a larger one was picked by the server.
 LEASES = ("ID", "lease")
@@ -136,7 +138,13 @@ def _body(reply: Reply, origin: Origin) -> Expected:
 def _mask(value: Json, origin: Origin, name: str = "") -> Expected:
     match value:
         case dict():
-            return {field: _mask(item, origin, field) for field, item in _without_lost_time(value).items()}
+            kind = "member " if name in MEMBERS and "ID" in value else ""
+            return {
+                field: _mask(item, origin, kind + field if field == "ID" else field)
+                for field, item in _without_lost_time(value).items()
+            }
+        case list() if name == "members":  # they are in the order of their ids, which no two runs have in common
+            return sorted((_mask(item, origin, name) for item in value), key=json.dumps)
         case list():
             return [_mask(item, origin, name) for item in value]
         case str():
@@ -159,8 +167,8 @@ def _without_lost_time(value: dict[str, Json]) -> dict[str, Json]:
 def _mask_text(text: str, origin: Origin, name: str) -> str:
     if name in REVISIONS:
         return _mask_revision(text, origin, name)
-    if name in IDENTITY and text == getattr(origin, IDENTITY[name]):
-        return f"<{IDENTITY[name]}>"
+    if name in IDENTITY and (masked := _mask_identity(text, origin, IDENTITY[name], is_new=name == "member ID")):
+        return masked
     if name in COUNTED and int(text) > 0:
         return f"<{name}>"
     if name in ADDRESSES:
@@ -168,6 +176,15 @@ def _mask_text(text: str, origin: Origin, name: str) -> str:
     if name == "errors":
         return text.replace(f"memberID:{origin.member_id} ", "memberID:<member_id> ")
     return _mask_lease(text, origin, name) or _mask_long(text)
+
+
+def _mask_identity(text: str, origin: Origin, name: str, *, is_new: bool) -> str | None:
+    """Give another text for an id or a term of the run's own; a member that is new gets a number."""
+    if text == getattr(origin, name) or (name == "raft_term" and not origin.raft_term):
+        return f"<{name}>"
+    if is_new or text in origin.members:
+        return f"<member {origin.number_of_member(text)}>"
+    return None
 
 
 def _mask_lease(text: str, origin: Origin, name: str) -> str | None:

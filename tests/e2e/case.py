@@ -17,7 +17,11 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The header of the answer from which a case counts, and the hashes and lease ids that it has met."""
+    """The header of the answer from which a case counts, and the hashes, lease ids and members that it has met.
+
+    Without a term, terms are not compared. Members have a number: first those of the beginning, then those that were
+    added, as they come up.
+    """
 
     cluster_id: str
     member_id: str
@@ -26,6 +30,14 @@ class Origin:
     is_fresh: bool = False
     hashes: dict[int, int] = field(default_factory=dict)
     leases: list[int] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
+    peer_urls: list[str] = field(default_factory=list)
+
+    def number_of_member(self, member: str) -> int:
+        """Number the members from 0, in the order in which they come up."""
+        if member not in self.members:
+            self.members.append(member)
+        return self.members.index(member)
 
     def number_of_lease(self, lease: int) -> int:
         """Number the ids that the server picked, from 1, in the order in which they come up."""
@@ -43,7 +55,16 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """The id of the member that answers."""
+    """The id of a member by its number: 0 is the one that answers, or first leads."""
+
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PeerUrl:
+    """The peer URL of a member that was there at the beginning, by its number."""
+
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +133,8 @@ class Reading:
 class Step:
     """One request, or something done to the stream that an earlier one opened.
 
+    It goes `to` a member by its number, where there are several.
+
     With a `stream` to open, the method is that of the request, or WEBSOCKET; it stays `unfinished` if its body is to
     go on. What is done to an open one is SEND, END (of the body), READ or CLOSE. A body of several objects has a line
     for each.
@@ -128,6 +151,7 @@ class Step:
     stream: str = ""
     unfinished: bool = False
     reading: Reading = Reading()
+    to: int = 0
 
     def encode(self, origin: Origin) -> bytes | None:
         """Give the body's bytes, with what stands for parts of the answers filled in."""
@@ -151,6 +175,10 @@ class Step:
     def with_headers(self, **headers: str) -> "Step":
         """Give this step with request headers; `_` in a name stands for `-`."""
         return replace(self, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    def at(self, member: int) -> "Step":
+        """Give this step for another member, by its number."""
+        return replace(self, to=member)
 
     def without_body(self) -> "Step":
         """Give this step with only status and headers compared."""
@@ -182,7 +210,7 @@ def _plain(value: object, origin: Origin) -> Json:
     match value:
         case bytes():
             return base64.b64encode(value).decode()
-        case Revision() | Member() | Lease() | OwnKey():
+        case Revision() | Member() | PeerUrl() | Lease() | OwnKey():
             return _filled_in(value, origin)
         case Mapping():
             return {str(name): _plain(item, origin) for name, item in value.items()}
@@ -194,12 +222,14 @@ def _plain(value: object, origin: Origin) -> Json:
             raise TypeError(value)
 
 
-def _filled_in(value: Revision | Member | Lease | OwnKey, origin: Origin) -> str:
+def _filled_in(value: Revision | Member | PeerUrl | Lease | OwnKey, origin: Origin) -> str:
     match value:
         case Revision(offset):
             return str(origin.revision + offset)
-        case Member():
-            return origin.member_id
+        case Member(number):
+            return origin.members[number] if number else origin.member_id
+        case PeerUrl(number):
+            return origin.peer_urls[number]
         case Lease():
             return str(value.of(origin))
         case OwnKey(name, lease):

@@ -25,7 +25,9 @@ FILES = (
     "alarms",
     "quota",
     "maintenance",
+    "downgrade",
     "members",
+    "member_changes",
     "watches",
     "watch_history",
     "watch_streams",
@@ -35,4 +37,13 @@ FILES = (
     "elections",
 )
 
-CASES: dict[str, list[Case]] = {name: importlib.import_module(f"tests.e2e.cases.{name}").CASES for name in FILES}
+CLUSTER_FILES = ("cluster_changes",)
+
+
+def _cases(names: tuple[str, ...]) -> dict[str, list[Case]]:
+    return {name: importlib.import_module(f"tests.e2e.cases.{name}").CASES for name in names}
+
+
+CASES = _cases(FILES)
+CLUSTER_CASES = _cases(CLUSTER_FILES)
+"""Those of three members."""

@@ -4,6 +4,7 @@ Rewritten from a real etcd 3.5.16 by `pytest tests/e2e --rewrite`; the diff is t
 """
 
 import json
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,12 @@ DIRECTORY = Path(__file__).with_name("golden")
 RECORDED_VERSION = "3.5.16"
 
 Recording = Sequence[Answer | None]
+
+
+def version_of(program: str) -> str:
+    """Give the version of a real etcd."""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0].rpartition(" ")[2]
 
 
 def load(name: str) -> dict[str, Recording]:

@@ -21,6 +21,8 @@ from tests.sim.linearizability import Call, Delete, Put, Swap
 PATIENCE = (0.2, 0.5, 2.5)
 OFTEN = (5, 4, 1)
 """Seconds after which clients give up, and how often they have that much."""
+RETRY = 0.02
+KEYS = 6
 DEADLINE = 40.0
 """Seconds within which the clients must get on."""
 
@@ -83,8 +85,7 @@ class Client:
                 outcome = "unknown" if error.was_sent else "not connected"
                 self._change_member()
             self._clients.count(outcome)
-            if outcome == "not connected":
-                self._clients.rest()
+            self._clients.rest(RETRY if outcome == "not connected" else self._clients.pause)
             if self._chance.random() < 0.05:
                 self._change_member()
         for connections in self._connections:
@@ -226,11 +227,15 @@ def _did_nothing(action: linear.Action) -> bool:
 class Clients:
     """Several clients at once, on few keys of their own; a context manager: they ask while it is open."""
 
-    def __init__(self, members: Sequence[Member], prefix: str, *, count: int = 6, keys: int = 6, seed: int = 1) -> None:
+    def __init__(
+        self, members: Sequence[Member], prefix: str, *, count: int = 6, pause: float = 0.0, seed: int = 1
+    ) -> None:
+        """`pause`: seconds between a client's calls; where they go on for long, the check would go on for longer."""
         self.history = History()
+        self.pause = pause
         self.seed = seed
         self.prefix = prefix.encode()
-        self.keys = tuple(b"%b%d" % (self.prefix, number) for number in range(keys))
+        self.keys = tuple(b"%b%d" % (self.prefix, number) for number in range(KEYS))
         self.values = itertools.count(1)
         self._news = threading.Condition()
         self._end = threading.Event()
@@ -256,9 +261,10 @@ class Clients:
         """Whether they are to end."""
         return self._end.is_set()
 
-    def rest(self) -> None:
-        """Lets some time pass."""
-        self._end.wait(0.02)
+    def rest(self, seconds: float) -> None:
+        """Lets some time pass, unless they are to end."""
+        if seconds:
+            self._end.wait(seconds)
 
     def count(self, outcome: str) -> None:
         """Notes how a call went."""

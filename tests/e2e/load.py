@@ -15,11 +15,11 @@ AFTER = 60
 
 @contextmanager
 def load(
-    cluster: Cluster, prefix: str, *, elsewhere: Collection[int] = (), clients: int = 6
+    cluster: Cluster, prefix: str, *, elsewhere: Collection[int] = (), pause: float = 0.0
 ) -> Iterator[tuple[Clients, list[WatchLog]]]:
     """Has clients and a watch on each member meanwhile; then checks what they were told, and that the stores are equal.
 
-    `elsewhere`: the revisions of what else was written, which the watches do not see.
+    `elsewhere`: the revisions of what else was written, which the watches do not see; `pause`: of each client, seconds.
     """
     cluster.recover()
     first = cluster.settle(f"{prefix}-begin") + 1
@@ -29,11 +29,12 @@ def load(
             stack.enter_context(log)
         for log in logs:
             log.wait_until_open()
-        with Clients(cluster.members, prefix, count=clients) as running:
+        with Clients(cluster.members, prefix, pause=pause) as running:
             running.go_on(BEFORE)
             yield running, logs
             cluster.recover()
             running.go_on(AFTER)
+            logs[:] = [log for log in logs if log.member in cluster.members]  # others have left, and tell no more
         last = cluster.settle(f"{prefix}-end")
         for log in logs:
             log.wait_for(last)

@@ -18,7 +18,8 @@ IDENTITY_ROWS = (
         ("consensus/test_cluster.py::test_ids_are_those_of_etcd_for_the_same_flags",
          "consensus/test_cluster.py::test_order_of_urls_and_members_does_not_matter",
          "consensus/test_cluster.py::test_the_token_makes_another_cluster")),
-    Row("cluster-1-id-later", "an ID given later: unix seconds in the place of the token", later="members"),
+    Row("cluster-1-id-later", "an ID given later: unix seconds in the place of the token",
+        ("consensus/test_membership.py::test_a_learner_joins_catches_up_and_is_promoted",)),
 )
 
 CALL_ROWS = (
@@ -28,20 +29,26 @@ CALL_ROWS = (
     Row("cluster-2-list-linearizable", "list, linearizable: behind a barrier",
         ("consensus/test_membership.py::test_a_linearizable_list_waits_for_its_barrier",
          "consensus/test_membership.py::test_without_a_quorum_a_linearizable_list_fails")),
-    *[Row(f"cluster-2-{name}", text, later="members") for name, text in (
+    *[Row(f"cluster-2-{name}", text) for name, text in (
         ("add", "add: the member and all members; its errors"),
         ("remove", "remove: all members; MemberNotFound for an unknown one, 0, and one removed already"),
         ("update", "update: peer URLs only; MemberNotFound, PeerURLExist, MemberBadURLs"),
         ("promote", "promote: MemberNotFound, MemberNotLearner, LearnerNotReady; followers forward it"),
-        ("id-again", "the ID of a removed member is not used again"),
         ("strict", "what --strict-reconfig-check refuses"),
-        ("one-at-a-time", "one change at a time, in effect when applied"),
-        ("no-quorum", "without a quorum: 503 after the request timeout"),
         ("removed", "a removed member stops by itself"),
         ("existing", "a new member compares its initial cluster with the members"),
         ("learner-serves", "what a learner serves, and what it refuses"),
         ("learner-ready", "/readyz of a learner: 503, non_learner"),
     )],
+    Row("cluster-2-strict-promote", "a promotion with too few started voters: MemberNotEnoughStarted",
+        ("consensus/test_reconfiguration.py::test_promotions",)),  # with a leader there are always enough
+    Row("cluster-2-id-again", "the ID of a removed member is not used again",
+        ("storage/test_members.py::test_a_removed_member_is_remembered",
+         "storage/test_members.py::test_refused_changes")),
+    Row("cluster-2-one-at-a-time", "one change at a time, in effect when applied",
+        ("e2e/test_cluster_members.py::test_changes_asked_of_all_members_at_once_are_all_made",)),
+    Row("cluster-2-no-quorum", "without a quorum: 503 after the request timeout",
+        ("consensus/test_membership.py::test_without_a_quorum_a_change_ends_with_a_timeout",)),
 )
 
 STATUS_ROWS = (
@@ -64,6 +71,10 @@ TRANSFER_ROWS = (
     Row("cluster-5-transfer-target", "an unknown target or 0: BadLeaderTransferee"),
     Row("cluster-5-transfer-learner", "a learner neither",
         ("consensus/test_maintenance.py::test_leadership_does_not_move",)),
+    Row("cluster-5-downgrade-format", "a downgrade to what is no version"),
+    Row("cluster-5-downgrade-target", "a downgrade to any version but the one below; raftgate: to any"),
+    Row("cluster-5-downgrade-cancel", "nothing to cancel: 200 and the cluster's version"),
+    Row("cluster-5-downgrade-action", "an action that does not exist"),
     Row("cluster-5-transfer-self", "the leader itself: nothing to do"),
 )
 # fmt: on

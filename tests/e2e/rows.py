@@ -186,10 +186,10 @@ PATHS = (
     *[Row(f"http-1-path-{name}", f"/v3/election/{name}")
       for name in ("campaign", "proclaim", "leader", "resign", "observe")],
     Row("http-1-path-member-list", "/v3/cluster/member/list"),
-    *[Row(f"http-1-path-member-{name}", f"/v3/cluster/member/{name}", later="members")
+    *[Row(f"http-1-path-member-{name}", f"/v3/cluster/member/{name}")
       for name in ("add", "remove", "update", "promote")],
     Row("http-1-path-transfer-leadership", "/v3/maintenance/transfer-leadership"),
-    Row("http-1-path-downgrade", "/v3/maintenance/downgrade", later="members"),
+    Row("http-1-path-downgrade", "/v3/maintenance/downgrade"),
     Row("http-1-path-snapshot", "/v3/maintenance/snapshot", later="snapshot"),
     *[Row(f"http-1-path-auth-{name}", f"/v3/auth/{name}", later="auth")
       for name in ("enable", "disable", "status", "authenticate")],
@@ -324,7 +324,7 @@ HTTP_LIMITS = (
     Row("http-8-alarm-none", "alarm ACTIVATE NONE: 200, no alarms"),
     Row("http-8-role-grant", "role/grant without perm: PermissionNotGiven", later="auth"),
     Row("http-8-null-op", "txn with a null operation: 400"),
-    Row("http-8-member-update", "member/update without or with garbage URLs: MemberBadURLs", later="members"),
+    Row("http-8-member-update", "member/update without or with garbage URLs: MemberBadURLs"),
     Row("http-8-cors-file", "a bad origin in the config file: a plain error",
         ("raftgate/config/test_sources.py::test_what_a_file_is_refused_for",)),
 )

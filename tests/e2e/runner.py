@@ -1,19 +1,21 @@
 """Runs cases against servers and gives the answers in comparable form."""
 
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.e2e.answers import Answer, comparable, comparable_excerpt
+from tests.e2e.answers import Answer, comparable, comparable_excerpt, mismatches
 from tests.e2e.case import Case, Origin, Step
 from tests.e2e.client import Client
-from tests.e2e.rpc import ALARM, DELETE_RANGE, LEASES, REVOKE
+from tests.e2e.rpc import ALARM, DELETE_RANGE, LEASES, MEMBER_ADD, MEMBER_REMOVE, MEMBERS, REVOKE
 from tests.e2e.servers import Server
 from tests.e2e.streams import Stream, open_stream
 
 Flags = tuple[str, ...]
 
+# Whatever lies below this is about members.
+CLUSTER = "/v3/cluster/"
 # Whatever lies below these may grant leases.
 LEASING = ("/v3/lease/", "/v3/kv/lease/", "/v3/lock/", "/v3/election/")
 
@@ -27,6 +29,22 @@ def clear(client: Client, *, is_fresh: bool = False) -> Origin:
     header = json.loads(reply.body)["header"]
     assert not is_fresh or header["revision"] == "1", header
     return Origin(header["cluster_id"], header["member_id"], header["raft_term"], int(header["revision"]), is_fresh)
+
+
+def list_members(client: Client, origin: Origin) -> None:
+    """Note those that are there at the beginning."""
+    listed = json.loads(client.send("POST", MEMBERS, b"{}", {}).body)["members"]
+    listed.sort(key=lambda member: (member["ID"] != origin.member_id, member["name"]))
+    origin.members.extend(member["ID"] for member in listed)
+    origin.peer_urls.extend(member["peerURLs"][0] for member in listed)
+
+
+def remove_added(client: Client, first: Sequence[str]) -> None:
+    """Remove all members but the first ones: another case adds its own."""
+    for member in json.loads(client.send("POST", MEMBERS, b"{}", {}).body)["members"]:
+        if member["ID"] not in first:
+            reply = client.send("POST", MEMBER_REMOVE, json.dumps({"ID": member["ID"]}).encode(), {})
+            assert reply.status == 200, reply
 
 
 def disarm(client: Client) -> None:
@@ -82,6 +100,9 @@ def run(client: Client, case: Case, *, real_etcd: bool) -> Generator[tuple[Step,
     There is none where something is only sent, and where etcd must not get the step.
     """
     running = Run(client, clear(client, is_fresh=case.fresh))
+    if any(step.path.startswith(CLUSTER) for step in case.steps):
+        list_members(client, running.origin)
+    first = list(running.origin.members)
     try:
         for step in case.steps:
             yield step, None if real_etcd and not step.sent_to_etcd else running.take(step)
@@ -91,6 +112,22 @@ def run(client: Client, case: Case, *, real_etcd: bool) -> Generator[tuple[Step,
             disarm(client)
         if any(step.path.startswith(LEASING) for step in case.steps):
             revoke_all(client)
+        if not case.fresh and any(step.path == MEMBER_ADD for step in case.steps):
+            remove_added(client, first)
+
+
+def report(compared: Sequence[tuple[Step, Answer | None, Answer | None]]) -> str:
+    """Tell of every step whose answer, the last of the three, is not the wanted one; empty when all are."""
+    lines = []
+    for number, (step, wanted, got) in enumerate(compared, 1):
+        if wanted is None or got is None:
+            assert wanted is got, "recorded for another form of this case: run with --rewrite"
+            continue
+        wrong = mismatches(wanted, got)
+        if wrong:
+            head = f"step {number}: {step.method} {step.stream}{step.path} {str(step.body)[:300]}"
+            lines += [head, *(f"  {w}" for w in wrong)]
+    return "\n".join(lines)
 
 
 @dataclass

@@ -4,15 +4,13 @@ etcd's answers are recorded in `golden/`; the first test holds the recordings ag
 second holds raftgate against the recordings, changed by the rules of `answers.py` and by what a case says.
 """
 
-from collections.abc import Sequence
-
 import pytest
 
 from tests.e2e import golden
-from tests.e2e.answers import Answer, expected_of_raftgate, mismatches
-from tests.e2e.case import Case, Step
+from tests.e2e.answers import expected_of_raftgate
+from tests.e2e.case import Case
 from tests.e2e.catalogue import CASES, FILES
-from tests.e2e.runner import Running, run
+from tests.e2e.runner import Running, report, run
 
 MINIMUM = 1050
 
@@ -41,8 +39,8 @@ def test_etcd_gives_the_recorded_answers(
         golden.save(name, recordings[name])
     recorded = recordings[name].get(case.name)
     assert recorded is not None, "no recording: run with --rewrite"
-    report = _report([(step, wanted, got) for wanted, (step, got) in zip(recorded, answers, strict=True)])
-    assert not report, f"{report}\n{server.process.tail()}"
+    wrong = report([(step, wanted, got) for wanted, (step, got) in zip(recorded, answers, strict=True)])
+    assert not wrong, f"{wrong}\n{server.process.tail()}"
 
 
 @pytest.mark.parametrize(("name", "case"), PARAMETERS)
@@ -53,21 +51,8 @@ def test_raftgate_answers_as_etcd(name: str, case: Case, raftgates: Running, rec
     for recorded, (step, got) in zip(recordings[name][case.name], answers, strict=True):
         wanted = None if got is None else expected_of_raftgate(recorded, step.difference)
         compared.append((step, wanted, got))
-    report = _report(compared)
-    assert not report, f"{report}\n{server.process.tail()}"
-
-
-def _report(compared: Sequence[tuple[Step, Answer | None, Answer | None]]) -> str:
-    lines = []
-    for number, (step, wanted, got) in enumerate(compared, 1):
-        if wanted is None or got is None:
-            assert wanted is got, "recorded for another form of this case: run with --rewrite"
-            continue
-        wrong = mismatches(wanted, got)
-        if wrong:
-            head = f"step {number}: {step.method} {step.stream}{step.path} {str(step.body)[:300]}"
-            lines += [head, *(f"  {w}" for w in wrong)]
-    return "\n".join(lines)
+    wrong = report(compared)
+    assert not wrong, f"{wrong}\n{server.process.tail()}"
 
 
 def test_there_are_enough_cases() -> None:

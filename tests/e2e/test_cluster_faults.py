@@ -9,6 +9,7 @@ import random
 import resource
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.e2e.cluster import QUICK, Cluster, Member, NotAnswered, Program, enco
 from tests.e2e.history import Clients, decoded
 from tests.e2e.links import CUT, Weather
 from tests.e2e.load import load
-from tests.e2e.rpc import PUT, RANGE
+from tests.e2e.rpc import PUT, RANGE, STATUS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -172,10 +173,13 @@ def test_a_leader_that_wakes_serves_no_stale_read(cluster: Cluster) -> None:
         leader = cluster.leader()
         put(leader, "stale", f"old{number}")
         leader.pause()
+        cluster.isolate(leader)  # nor is it told by others when it wakes
         other = cluster.leader(cluster.others(leader))
         put(other, "stale", f"new{number}")
         questions = [ask_without_waiting(leader, "stale") for _ in range(5)]
         leader.resume()
+        cluster.wait_for(partial(does_not_lead, leader), "its own doubts")
+        cluster.links.heal()
         for question in questions:
             status, value = answer_of(question)
             assert status != 200 or value == f"new{number}"
@@ -215,6 +219,10 @@ def test_a_full_disk_ends_one_member_and_hinders_nobody_else(cluster: Cluster, l
 def limit_files(member: Member, size: int) -> None:
     """No file of a member may be longer from now on: its disk is full."""
     resource.prlimit(member.running.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def does_not_lead(member: Member) -> bool:
+    return bool(member.ask(STATUS, {}).get("leader") != member.id)
 
 
 def put(member: Member, key: str, value: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from consensus.cluster import cluster_id, member_id
-from tests.e2e.cluster import Cluster, Member, NotAnswered, Program, encoded
+from tests.e2e.cluster import Cluster, Member, Program, encoded
 from tests.e2e.rpc import PUT, RANGE, STATUS
 from tests.e2e.servers import READY, Process, free_ports
 
@@ -258,13 +258,3 @@ def test_flags_that_do_not_fit_are_refused(program: Program, tmp_path: Path, clu
         f"--initial-cluster={cluster_flag}",
     ]
     assert text in refused(Process([*program.command, *flags]))
-
-
-def test_joining_is_refused_in_clear_words(unstarted: Cluster, program: Program) -> None:
-    if program.name == "etcd":
-        pytest.skip("etcd joins")
-    member = unstarted.members[0]
-    unstarted.launch(member, "--initial-cluster-state=existing")
-    assert "--initial-cluster-state=existing: joining a cluster is not supported yet" in refused(member.running)
-    with pytest.raises(NotAnswered):
-        member.ask(STATUS, {})

@@ -38,7 +38,10 @@ def leave(cluster: Cluster, clients: Clients, logs: list[WatchLog], how: signal.
     assert [logs[member.number].streams for member in followers] == streams, "a stream has ended"
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(signal.SIGKILL, id="killed"), pytest.param(signal.SIGTERM, id="stopped", marks=pytest.mark.soak)],
+)
 def test_a_followers_watch_outlives_the_leader(cluster: Cluster, how: signal.Signals) -> None:
     with load(cluster, f"outlive-{how.name}") as (clients, logs):
         for _ in range(2):
@@ -52,6 +55,7 @@ def test_a_followers_watch_outlives_many_leaders(cluster: Cluster) -> None:
             leave(cluster, clients, logs, signal.SIGTERM if number % 3 == 0 else signal.SIGKILL)
 
 
+@pytest.mark.soak
 def test_a_watch_of_the_past_is_whole_on_each_member_while_the_leader_is_killed(cluster: Cluster) -> None:
     cluster.recover()
     first = cluster.settle("past-begin") + 1

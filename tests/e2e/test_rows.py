@@ -7,13 +7,13 @@ import pytest
 
 from gateway.errors import HTTP_STATUS
 from raftgate.api import errors
-from tests.e2e.catalogue import CASES
+from tests.e2e.catalogue import CASES, CLUSTER_CASES
 from tests.e2e.error_rows import ERRORS, ErrorRow
 from tests.e2e.row import Row
 from tests.e2e.rows import ROWS
 from tests.e2e.servers import REPOSITORY
 
-PROVEN = {row for cases in CASES.values() for case in cases for row in case.rows}
+PROVEN = {row for cases in (*CASES.values(), *CLUSTER_CASES.values()) for case in cases for row in case.rows}
 
 
 def test_each_row_is_proven() -> None:

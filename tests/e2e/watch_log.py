@@ -82,6 +82,8 @@ class WatchLog:
         try:
             connection.request("POST", "/v3/watch", json.dumps({"create_request": create}))
             response = connection.getresponse()
+            if response.status != 200:
+                raise ConnectionRefusedError(response.status)
             while line := response.readline():
                 self._take(json.loads(line))
         finally:

@@ -4,7 +4,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from raftgate.api.cluster import MemberListRequest, MemberListResponse
+from raftgate.api.cluster import (
+    MemberAddRequest,
+    MemberAddResponse,
+    MemberListRequest,
+    MemberListResponse,
+    MemberPromoteRequest,
+    MemberPromoteResponse,
+    MemberRemoveRequest,
+    MemberRemoveResponse,
+    MemberUpdateRequest,
+    MemberUpdateResponse,
+)
 from raftgate.api.kv import (
     CompactionRequest,
     CompactionResponse,
@@ -35,6 +46,8 @@ from raftgate.api.maintenance import (
     AlarmResponse,
     DefragmentRequest,
     DefragmentResponse,
+    DowngradeRequest,
+    DowngradeResponse,
     HashKVRequest,
     HashKVResponse,
     HashRequest,
@@ -126,7 +139,12 @@ class FakeBackend:
             HashRequest: HashResponse(header=HEADER),
             HashKVRequest: HashKVResponse(header=HEADER),
             MoveLeaderRequest: MoveLeaderResponse(),
+            DowngradeRequest: DowngradeResponse(header=HEADER, version="3.6"),
             MemberListRequest: MemberListResponse(header=HEADER),
+            MemberAddRequest: MemberAddResponse(header=HEADER),
+            MemberRemoveRequest: MemberRemoveResponse(header=HEADER),
+            MemberUpdateRequest: MemberUpdateResponse(header=HEADER),
+            MemberPromoteRequest: MemberPromoteResponse(header=HEADER),
             LeaseGrantRequest: LeaseGrantResponse(header=HEADER, ID=7, TTL=60),
             LeaseRevokeRequest: LeaseRevokeResponse(header=HEADER),
             LeaseKeepAliveRequest: LeaseKeepAliveResponse(header=HEADER, ID=7, TTL=60),

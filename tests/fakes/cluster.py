@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from consensus.corruption import HASH_PATH
 from consensus.member import Member
 from consensus.options import Options
 from consensus.peer_http import PeerUnreachable
@@ -57,8 +58,9 @@ class LocalNetwork:
 
     def isolate(self, member_id: int) -> None:
         """Cuts all links of a member."""
-        for other in RECORDS:
-            self.cut |= {(member_id, other.ID), (other.ID, member_id)}
+        for other in list(self.members.values()):
+            other_id = other.options.member.ID
+            self.cut |= {(member_id, other_id), (other_id, member_id)}
 
     def deliver(self, message: Message) -> None:
         """Hands a message over, or loses it."""
@@ -109,9 +111,10 @@ class LocalTransport:
 
     async def call(self, member_id: int, body: bytes, path: str = "") -> bytes:
         """As Transport has it."""
-        if path or not self._network.reaches(self._own, member_id):
+        if path not in ("", HASH_PATH) or not self._network.reaches(self._own, member_id):
             raise PeerUnreachable(f"no call of {len(body)} bytes to {path} of {member_id:x}")
-        return await self._network.members[member_id].answer(body)
+        member = self._network.members[member_id]
+        return await (member.corruption.answer(body) if path else member.answer(body))
 
     async def send_snapshot(self, message: Message, store: AsyncIterator[bytes]) -> None:
         """As Transport has it; a link that is cut meanwhile loses the rest."""
@@ -129,7 +132,10 @@ class LocalTransport:
 
     async def version(self, member_id: int) -> dict[str, str]:
         """As Transport has it."""
-        raise PeerUnreachable(f"{member_id:x} does not say")
+        version = self._network.members[member_id].options.server_version if member_id in self._network.members else ""
+        if not version or not self._network.reaches(self._own, member_id):
+            raise PeerUnreachable(f"{member_id:x} does not say")
+        return {"etcdserver": version}
 
     def active_since(self, member_id: int) -> float | None:
         """As Transport has it: since ever."""
@@ -161,13 +167,20 @@ class LocalCluster:
 
     def start(self, number: int, change: Callable[[Options], Options] = lambda settings: settings) -> asyncio.Event:
         """Starts a member, 0 being the first; the event is set when it serves."""
+        return self._start(change(self.settings(self._records[number])))
+
+    def join(self, record: cluster.Member) -> asyncio.Event:
+        """Starts a member that was added; the event is set when it serves."""
+        settings = self.settings(record)
+        return self._start(replace(settings, joins=True, initial_members=self.members[0].machine.members))
+
+    def _start(self, settings: Options) -> asyncio.Event:
         self._starts += 1
-        record = self._records[number]
-        env = ChanceEnv(100 * self._starts + number)
+        record = settings.member
         member = open_member(
-            env,
+            ChanceEnv(100 * self._starts),
             self._directory / record.name,
-            change(self.settings(record)),
+            settings,
             connect=lambda callbacks: LocalTransport(self.network, record.ID, callbacks),
             wal_options=self._wal_options,
         )
@@ -195,7 +208,7 @@ class LocalCluster:
                 named = [member.node.leader for member in self.members]
                 for member in among or self.members:
                     own = member.options.member.ID
-                    if 2 * named.count(own) > len(self._records) and member.node.leader == own:
+                    if 2 * named.count(own) > len(member.voters()) and member.node.leader == own:
                         return member
                 await asyncio.wait(
                     [member.node.leader_change() for member in self.members], return_when="FIRST_COMPLETED"

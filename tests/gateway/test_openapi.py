@@ -37,6 +37,7 @@ ACCEPTED = {
     Kind.BOOL: "Bool",
     Kind.BYTES: "Bytes",
     Kind.INT64: "Int64",
+    Kind.STRING: "Text",
     Kind.UINT64: "UInt64",
 }
 ANSWERED = {

@@ -8,9 +8,12 @@ import pytest
 
 from consensus.cluster import cluster_id, member_id
 from consensus.peer import build_peer_app
+from consensus.wal_format import Identity
 from raftgate.api.cluster import Member
-from raftgate.bootstrap import BootstrapRefused, check_advertised, check_may_found, founders, identity
+from raftgate.bootstrap import begin, check_advertised, check_may_found
 from raftgate.config import Config, Refusal, load
+from raftgate.joining import BootstrapRefused, Start, founders, identity
+from tests.fakes.dns import DnsServer
 from tests.fakes.loopback import listening
 
 pytestmark = pytest.mark.anyio
@@ -45,18 +48,6 @@ class Names:
         return answer or unknown(host)
 
 
-def test_ids_follow_from_the_flags(tmp_path: Path) -> None:
-    found = founders(config(tmp_path))
-    assert [(member.name, member.peerURLs, member.clientURLs) for member in found] == [
-        ("n1", (OWN,), ()),
-        ("n2", (OTHERS["n2"],), ()),
-        ("n3", (OTHERS["n3"],), ()),
-    ]
-    ids = [member_id([url], "tok") for url in (OWN, *OTHERS.values())]
-    assert [member.ID for member in found] == ids
-    assert (identity(config(tmp_path)).cluster_id, identity(config(tmp_path)).member_id) == (cluster_id(ids), ids[0])
-
-
 async def test_a_name_that_has_no_address_yet_is_asked_for_again(tmp_path: Path) -> None:
     late = config(tmp_path, own="http://n1.late:2380")
     names = Names("", "10.0.0.1")
@@ -76,9 +67,40 @@ async def test_a_name_that_gets_another_address_is_refused(tmp_path: Path) -> No
         await check_advertised(late, Names("10.0.0.9").resolve)
 
 
-async def test_joining_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BootstrapRefused, match="--initial-cluster-state=existing: joining a cluster is not supported"):
-        await check_may_found(config(tmp_path, OTHERS, "--initial-cluster-state=existing"))
+async def test_a_founder_begins_as_the_flags_say(tmp_path: Path) -> None:
+    settings = config(tmp_path, {})
+    assert await begin(settings) == Start(identity(settings), founders(settings))
+
+
+async def test_one_who_was_added_begins_as_the_cluster_says(tmp_path: Path) -> None:
+    members = [Member(ID=9, peerURLs=(OWN,))]
+    async with listening(build_peer_app(0xC1, lambda: members, dict)) as (_, port):
+        url = f"http://127.0.0.1:{port}"
+        members.append(Member(ID=11, name="n2", peerURLs=(url,)))
+        start = await begin(config(tmp_path, {"n2": url}, "--initial-cluster-state=existing"))
+    assert start == Start(Identity(0xC1, 9), tuple(members), joins=True)
+
+
+async def test_one_who_may_join_asks_first(tmp_path: Path) -> None:
+    members = [Member(ID=9, peerURLs=(OWN,), isLearner=True)]
+    async with listening(build_peer_app(0xC1, lambda: members, dict)) as (_, port):
+        url = f"http://127.0.0.1:{port}"
+        members.append(Member(ID=11, name="n2", peerURLs=(url,)))
+        start = await begin(config(tmp_path, {"n2": url}, "--raftgate-auto-join=learner"))
+        assert start == Start(Identity(0xC1, 9), tuple(members), joins=True)
+    settings = config(tmp_path, {}, "--raftgate-auto-join=learner")
+    assert await begin(settings) == Start(identity(settings), founders(settings))
+
+
+async def test_srv_records_say_who_founds(tmp_path: Path) -> None:
+    records = {"_etcd-server._tcp.kv.example": [(0, 0, 2380, "10.0.0.1"), (0, 0, 1, "127.0.0.1")]}
+    with DnsServer(records) as server:
+        flags = ["--discovery-srv=kv.example", f"--raftgate-dns-server={server.address}"]
+        argv = ["--name=n1", f"--data-dir={tmp_path}", f"--initial-advertise-peer-urls={OWN}", *flags]
+        start = await begin(load(argv, {}))
+    ids = [member_id([url], "etcd-cluster") for url in (OWN, "http://127.0.0.1:1")]
+    assert start.identity == Identity(cluster_id(ids), ids[0])
+    assert [member.ID for member in start.members] == ids
 
 
 async def test_a_lone_founder_asks_nobody(tmp_path: Path) -> None:

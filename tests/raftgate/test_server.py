@@ -67,13 +67,6 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert f"listen tcp 127.0.0.1:{port}: bind: address already in use" in process.tail()
 
 
-def test_joining_is_not_served_yet(tmp_path: Path) -> None:
-    flags = member_flags(tmp_path / "data", *free_ports(2))
-    process = Process([*raftgate_command(), *flags, "--initial-cluster-state=existing"])
-    assert process.wait() == 1
-    assert "--initial-cluster-state=existing" in process.tail()
-
-
 def leave_an_empty_log(data_dir: Path, identity: Identity) -> None:
     """As a stop does that comes right after the making of the log."""
     directory = data_dir / "member" / "wal"

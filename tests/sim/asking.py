@@ -58,7 +58,7 @@ class Asker:
             if isinstance(error, _REFUSED):
                 raise Refused from None
             self.change_host()
-            raise Unknown from None
+            raise (NotConnected if isinstance(error, errors.NotSupportedForLearner) else Unknown) from None
         self.told(type(request).__name__)
         return answer
 

@@ -114,12 +114,19 @@ async def _kill_all(cluster: Cluster, chance: random.Random) -> None:
 
 
 async def _pause_leader(cluster: Cluster, chance: random.Random) -> None:
+    """As often as not nobody tells it, when it wakes, that others have gone on without it."""
     host = cluster.leader() or chance.choice(cluster.hosts)
     process = host.process
-    if process is not None and process.is_alive:
-        process.stop()
-        await cluster.loop.elapse(chance.uniform(2.0, 5.0))
-        process.resume()
+    if process is None or not process.is_alive:
+        return
+    links = _around(cluster, [host.id]) if chance.random() < 0.5 else []
+    links += _reversed(links)
+    process.stop()
+    cluster.network.cut(links)
+    await cluster.loop.elapse(chance.uniform(2.0, 5.0))
+    process.resume()
+    await cluster.loop.elapse(chance.uniform(0.0, 1.0))
+    cluster.network.mend(links)
 
 
 async def _partition(cluster: Cluster, chance: random.Random) -> None:

@@ -114,7 +114,7 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         "consensus.flush",
         "        durable = await self.checkpoint()\n        if durable is None:",
         "        durable = applied + self._options.snapshot_catchup_entries\n        if durable is None:",
-        seed=14,
+        seed=6,
     ),
     "lose the hard state": Mutation(
         "consensus.wal_recovery",
@@ -127,20 +127,21 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         "is_free = self.vote == message.sender or (self.vote == NONE and self.leader == NONE)",
         "is_free = True",
         members=3,
+        seed=1,
     ),
     "vote for any log": Mutation(
         "consensus.raft.raft",
         "granted = is_free and self.log.is_up_to_date(message.index, message.log_term)",
         "granted = is_free",
         members=3,
-        seed=3,
+        seed=2,
     ),
     "listen to old terms": Mutation(
         "consensus.raft.raft",
         "            self._refuse_stale(message)\n            return",
         "            self._refuse_stale(message)",
         members=3,
-        seed=3,
+        seed=4,
     ),
     # ---- the log ----
     "commit an entry of an old term": Mutation(
@@ -148,7 +149,7 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         "if index > raft.log.commit and raft.log.term(index) == raft.term:",
         "if index > raft.log.commit:",
         members=3,
-        seed=6,
+        seed=4,
     ),
     "count a learner": Mutation(
         "consensus.raft.quorum",
@@ -161,12 +162,14 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         "if not self.matches(index, term):",
         "if index > self.last_index:",
         members=3,
+        seed=2,
     ),
     "throw away what agrees": Mutation(
         "consensus.raft.log",
         "if entries and entries[0].index > self.last_index:",
         "if entries:",
         members=3,
+        seed=6,
     ),
     "commit by heartbeat what was not compared": Mutation(
         "consensus.raft.replication",
@@ -192,6 +195,7 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         "    incoming.sync()\n",
         "",
         members=3,
+        seed=39,
     ),
     "forget which store is in use": Mutation(
         "consensus.installer",
@@ -206,6 +210,7 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         "            await run(Lane.LOG, parts.wal.restore, meta)\n"
         "            await run(Lane.DATABASE, parts.stores.use, meta)\n",
         members=3,
+        seed=21,
     ),
     "keep the watches where they were when a store is exchanged": Mutation(
         "storage.watch",
@@ -219,27 +224,28 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         "        if not request.serializable:\n            await self._replica.reads.barrier()\n        return",
         "        return",
         members=3,
+        seed=1,
     ),
     "forget the round of the read barrier": Mutation(
         "consensus.raft.leader",
         "raft.reads.ack(context, member, raft.conf.voters)",
         "raft.reads.ack(context, member, (raft.id,))",
         members=3,
-        seed=31,
+        seed=4,
     ),
     "read before the index is applied": Mutation(
         "consensus.reads",
         "if state.index <= self._applied:",
         "if state:",
         members=3,
-        seed=5,
+        seed=2,
     ),
     "read before an entry of the term is committed": Mutation(
         "consensus.raft.leader",
         "if raft.reads.is_due and raft.log.term(raft.log.commit) == raft.term:",
         "if raft.reads.is_due:",
         members=3,
-        seed=15,
+        seed=80,
     ),
     "skip a revision when a watch resumes": Mutation(
         "consensus.watch_stream",
@@ -251,7 +257,6 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
         "now + (lease.remaining_ttl or lease.ttl) + extension",
         "now + (lease.remaining_ttl or lease.ttl) / 2",
         members=3,
-        seed=9,
     ),
 }
 """Name -> what is changed."""

@@ -26,6 +26,8 @@ class Replayed:
     """(revision, compact revision, hash) after all of them."""
     changes: list[Change]
     """All that became of keys, by revision."""
+    content: list[KeyValue]
+    """All keys in the end."""
 
 
 def replay(entries: Mapping[int, Entry], store: Path, writes: Iterable[Write]) -> Replayed:
@@ -55,7 +57,7 @@ def replay(entries: Mapping[int, Entry], store: Path, writes: Iterable[Write]) -
             hashed = hashing.run()
         finally:
             hashing.close()
-        return Replayed((hashed.hash_revision, hashed.compact_revision, hashed.hash), changes)
+        return Replayed((hashed.hash_revision, hashed.compact_revision, hashed.hash), changes, list(content.values()))
     finally:
         machine.close()
 

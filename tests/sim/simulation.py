@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from raftgate.api.kv import RangeRequest
 from raftgate.api.maintenance import HashKVRequest
 from tests.sim import faults, leases, replay
 from tests.sim.clients import KEYS, Client, History
 from tests.sim.cluster import Cluster
+from tests.sim.host import Host
 from tests.sim.leases import Keeper
 from tests.sim.ledger import Ledger
+from tests.sim.replay import Replayed
 from tests.sim.sqlite import Connections
 from tests.sim.watchers import Watcher
 
@@ -106,7 +109,8 @@ async def _simulate(cluster: Cluster, history: History, directory: Path, seed: i
     await disturbing
     await cluster.recover(PATIENCE)
     for host in cluster.hosts:
-        await leases.until_all_are_over(host, PATIENCE)
+        if host.id in cluster.voters:
+            await leases.until_all_are_over(host, PATIENCE)
     await _judge(cluster, history, clients, watchers, directory)
     for task in watching:
         task.cancel()
@@ -130,17 +134,21 @@ async def _judge(
 
     Raises: AssertionError.
     """
-    for host in cluster.hosts:
+    voters = [host for host in cluster.hosts if host.id in cluster.voters]
+    for host in voters:
         await clients[0].read_all(host)
     for watcher in watchers:
         await watcher.catch_up(history.looks[-1].revision, PATIENCE)
     found = replay.replay(cluster.invariants.committed, directory / "replayed.db", history.writes)
-    for host in cluster.hosts:
+    for host in voters:
         answer = await host.call(HashKVRequest(revision=0), PATIENCE)
         assert answer.header is not None
         cluster.ledger.checks["members hold the same"] += 1
         state = (answer.header.revision, answer.compact_revision, answer.hash)
         assert state == found.state, f"{host.name} holds {state}, its log says {found.state}"
+    for host in cluster.hosts:
+        if host not in voters:
+            await _judge_learner(host, found)
     for watcher in watchers:
         cluster.ledger.checks["watchers miss nothing"] += len(watcher.told_of.changes)
         problem = watcher.told_of.check(found.changes)
@@ -149,3 +157,17 @@ async def _judge(
     cluster.ledger.checks["revisions"] += len(history.looks)
     problem = history.check()
     assert problem is None, problem
+
+
+async def _judge_learner(host: Host, found: Replayed) -> None:
+    """Waits until a learner holds what all others do; it answers nothing but such reads.
+
+    Raises: AssertionError.
+    """
+    deadline = host.loop.time() + PATIENCE
+    while True:
+        answer = await host.call(RangeRequest(key=b"\0", range_end=b"\0", serializable=True), PATIENCE)
+        if list(answer.kvs) == found.content:
+            return
+        assert host.loop.time() < deadline, f"{host.name} holds {answer.kvs}, its log says {found.content}"
+        await host.loop.elapse(0.1)

@@ -66,6 +66,12 @@ EVENTS_OF_MANY: Final = (
 """What happens among several members only."""
 
 
+CHUNK: Final = 4
+"""Seeds that a process takes at once."""
+CHUNKS: Final = 25
+"""How often it does so, before a fresh one takes its place: a run leaves a megabyte or two behind."""
+
+
 @dataclass
 class Totals:
     """What many runs have come to."""
@@ -114,8 +120,9 @@ def reports(seeds: Iterable[int], members: int, jobs: int) -> Iterator[Report]:
         for seed in seeds:
             yield simulation.run(seed, members)
         return
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_run, [(seed, members) for seed in seeds], chunksize=4)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn, max_tasks_per_child=CHUNKS) as pool:
+        yield from pool.map(_run, [(seed, members) for seed in seeds], chunksize=CHUNK)
 
 
 def sweep(seeds: Iterable[int], members: int, jobs: int) -> Totals:

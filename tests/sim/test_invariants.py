@@ -6,7 +6,7 @@ import pytest
 
 from consensus.raft.log_store import MemoryLogStore
 from consensus.raft.rawnode import Status
-from consensus.raft.types import Entry, EntryType, HardState, Message, MessageType, Role
+from consensus.raft.types import Entry, EntryType, HardState, Message, MessageType, Role, SnapshotMeta
 from tests.sim.invariants import Invariants, Violation
 from tests.sim.ledger import Ledger
 
@@ -202,3 +202,37 @@ def test_a_store_that_holds_what_nobody_has_committed(world: World) -> None:
         world.invariants.restarted(world.views["a"])
     with pytest.raises(Violation, match="nobody has committed"):
         world.invariants.restored("b", 5)
+
+
+def test_a_store_of_another_member_takes_the_place_of_what_was_applied(world: World) -> None:
+    for name in "ab":
+        world.save(name, entry(1), entry(2))
+    world.apply("a", 2)
+    behind = world.views["c"]
+    world.save("c", entry(1, term=3))  # of a leader that nobody has followed
+    behind.log = MemoryLogStore(HardState(3, 0, 2), snapshot_meta=SnapshotMeta(2, 1))
+    world.invariants.restored("c", 2)
+    world.invariants.look(behind)  # not in use yet
+    world.apply("c", 2)
+    with pytest.raises(Violation, match="went back"):
+        world.apply("c", 1)
+
+
+def test_an_exchange_that_was_cut_short_may_have_been_finished(world: World) -> None:
+    for name in "ab":
+        world.save(name, entry(1), entry(2))
+    world.apply("a", 2)
+    world.save("c", entry(1, term=3))
+    behind = world.views["c"]
+    behind.log = MemoryLogStore(HardState(3, 0, 2), snapshot_meta=SnapshotMeta(2, 1))
+    behind.applied_index = 2
+    world.invariants.restarted(behind)
+    world.save("c", entry(3))
+
+
+def test_a_store_of_another_member_is_not_older_than_its_own(world: World) -> None:
+    for name in "ab":
+        world.save(name, entry(1), entry(2))
+    world.apply("a", 2)
+    with pytest.raises(Violation, match="having applied 2"):
+        world.invariants.restored("a", 1)

@@ -13,6 +13,7 @@ from storage.database import PAGE_SIZE, Database, measure, pragma
 from storage.history import unpack
 from storage.lease import Lease
 from storage.loading import Content
+from storage.members import Records
 from storage.options import Options
 from storage.schema import DatabaseRefused
 from storage.writer import Batch, Writer
@@ -27,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_new_file_holds_the_fresh_store(path: Path) -> None:
     database = Database.open(path, Options())
-    assert database.load() == Content(0, 1, -1, 0, [], [])
+    assert database.load() == Content(0, 1, -1, 0, [], Records())
     assert database.probe() == 0
 
 
@@ -79,7 +80,7 @@ def test_sizes_follow_the_pages(path: Path) -> None:
 
 def test_opening_again_keeps_the_content(path: Path) -> None:
     Database.open(path, Options()).close()
-    assert Database.open(path, Options()).load() == Content(0, 1, -1, 0, [], [])
+    assert Database.open(path, Options()).load() == Content(0, 1, -1, 0, [], Records())
 
 
 def test_a_file_whose_creation_was_cut_off_is_created_again(path: Path) -> None:
@@ -100,8 +101,8 @@ def rewrite(path: Path, statement: str) -> None:
     ("statement", "text"),
     [
         pytest.param(
-            "UPDATE meta SET value = 4 WHERE name = 'schema_version'",
-            "format version 4, written by a newer raftgate; this one knows up to 3",
+            "UPDATE meta SET value = 5 WHERE name = 'schema_version'",
+            "format version 5, written by a newer raftgate; this one knows up to 4",
             id="newer version",
         ),
         pytest.param("UPDATE meta SET value = 0 WHERE name = 'schema_version'", "never was", id="version 0"),
@@ -167,7 +168,7 @@ def test_a_file_of_format_version_1_opens(tmp_path: Path) -> None:
         KeyValue(b"big", 5, 5, 1, b"x" * 3000),
     ]
     assert (content.alarms, content.finished_compact_revision) == ([], -1)
-    assert content.members == [
+    assert list(content.members.members) == [
         Member(5, "one", ("http://one:2380",), ("http://one:2379", "http://[::1]:2379")),
         Member(2**64 - 1, peerURLs=("http://two:2380",), isLearner=True),
     ]
@@ -193,10 +194,12 @@ def test_a_file_of_format_version_1_is_upgraded_once(tmp_path: Path) -> None:
         database = Database.open(path, Options())
         with database.connect() as connection:
             rows = connection.exec_driver_sql("SELECT name, value FROM meta ORDER BY name").fetchall()
-        assert [tuple(row) for row in rows[2:]] == [
+        assert [tuple(row) for row in rows[1:]] == [
+            ("cluster_version", 0),
+            ("compact_revision", -1),
             ("finished_compact_revision", -1),
             ("revision", 7),
-            ("schema_version", 3),
+            ("schema_version", 4),
         ]
         Writer(database).flush(Batch(9, 7, -1, [], 0, alarms=(AlarmMember(5, AlarmType.NOSPACE),)))
         assert database.load().alarms == [AlarmMember(5, AlarmType.NOSPACE)]
@@ -221,7 +224,9 @@ def test_a_file_of_format_version_2_opens(tmp_path: Path) -> None:
         b"big": [(6 << 24 | 1) * 2, (9 << 24) * 2 + 1],
     }
     assert content.gone == [b"big"]
-    assert content.members == [Member(5, "one", ("http://one:2380",), ("http://one:2379", "http://[::1]:2379"))]
+    assert list(content.members.members) == [
+        Member(5, "one", ("http://one:2380",), ("http://one:2379", "http://[::1]:2379"))
+    ]
     assert content.alarms == [AlarmMember(2**64 - 1, AlarmType.NOSPACE)]
     database.close()
 

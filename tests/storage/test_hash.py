@@ -1,6 +1,7 @@
 """Hashes: the same for the same keys whatever became of the file, another one for any other key."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raftgate.api import errors
-from raftgate.api.cluster import Member, MemberAdded
+from raftgate.api.cluster import ClusterVersionSet, Member, MemberAdded
 from raftgate.api.kv import CompactionRequest, DeleteRangeRequest, PutRequest
 from raftgate.api.lease import LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest
 from raftgate.api.maintenance import AlarmAction, AlarmRequest, AlarmType
 from raftgate.api.message import Request
 from storage import hash as hashing
-from storage.hash import SEED, KvHash
+from storage.hash import SEED, DatabaseUnsound, KvHash
 from storage.machine import Machine
 from tests.fakes.kv_model import DELETES, ENDS, KEYS, PUTS, TXNS
 from tests.fakes.storage import apply, compact_step, finish_compaction, flush, open_machine
@@ -217,6 +218,7 @@ def test_the_hash_of_the_file_is_over_all_that_is_replicated(machine: Machine) -
     assert machine.hash_all() == seen[0]
     replicated: list[Request[Any]] = [  # Any: whatever answers it
         MemberAdded(Member(5)),
+        ClusterVersionSet("3.6.0"),
         LeaseGrantRequest(60, 7),
         LeaseCheckpointRequest((LeaseCheckpoint(7, 30),)),
         AlarmRequest(AlarmAction.ACTIVATE, 1, AlarmType.NOSPACE),
@@ -231,3 +233,41 @@ def test_the_hash_of_the_file_is_over_all_that_is_replicated(machine: Machine) -
     finish_compaction(machine)
     seen.append(machine.hash_all())
     assert len(set(seen)) == len(seen)
+
+
+def damage(machine: Machine, change: Callable[[bytearray], None]) -> None:
+    """Changes the file on the disk, below SQLite, with all rows in it."""
+    assert machine.writer.checkpoint() is not None
+    path = machine.database.path
+    content = bytearray(path.read_bytes())
+    change(content)
+    with path.open("r+b") as file:
+        file.write(content)
+
+
+def test_a_byte_that_flips_on_the_disk_is_seen_at_once(machine: Machine) -> None:
+    apply(machine, PutRequest(b"k", b"needle"))
+    flush(machine)
+    before = hash_kv(machine)
+
+    def flip(content: bytearray) -> None:
+        content[content.index(b"needle")] ^= 1
+
+    damage(machine, flip)
+    assert hash_kv(machine).hash != before.hash
+    damage(machine, lambda content: content.__setitem__(content.index(b"oeedle"), ord("n")))
+    assert hash_kv(machine) == before
+
+
+def test_a_file_that_sqlite_cannot_read_is_told_from_other_failures(machine: Machine) -> None:
+    size = 8192
+    damage(machine, lambda content: content.__setitem__(slice(size, None), bytes(len(content) - size)))
+    with pytest.raises(DatabaseUnsound, match="malformed"):
+        hash_kv(machine)
+
+
+def test_other_failures_are_as_they_are(machine: Machine) -> None:
+    with machine.database.connection.begin():
+        machine.database.connection.exec_driver_sql("ALTER TABLE history RENAME TO gone")
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        hash_kv(machine)

@@ -13,6 +13,7 @@ from storage.database import Database
 from storage.history import TOMBSTONE, pack
 from storage.lease import Lease
 from storage.loading import Content, _Rows
+from storage.members import Records
 from storage.options import Options
 from storage.row import SUB_BITS, Row, Stub
 from storage.values import OVERHEAD
@@ -37,8 +38,9 @@ def test_the_newest_row_of_a_key_is_loaded(tmp_path: Path) -> None:
         (7 << 24 | 2, b"dead", 0, 0, b"", 0),
     ]
     alarm = AlarmMember(5, AlarmType.NOSPACE)
+    records = Records((Member(1, "one"),), frozenset({2}))
     leases = {5: Lease(5, 60, 41), -3: Lease(-3, 9)}
-    batch = Batch(6, 7, 2, rows, 0, [(2, 1000), (7, 9000)], (Member(1, "one"),), (alarm,), leases=leases)
+    batch = Batch(6, 7, 2, rows, 0, [(2, 1000), (7, 9000)], records, (alarm,), leases=leases)
     Writer(database).flush(batch)
     assert database.load() == Content(
         6,
@@ -50,7 +52,7 @@ def test_the_newest_row_of_a_key_is_loaded(tmp_path: Path) -> None:
             KeyValue(b"back", 7, 7, 1, b"3"),
             KeyValue(b"second", 7, 7, 1, b"4"),
         ],
-        [Member(1, "one")],
+        records,
         [alarm],
         -1,
         {

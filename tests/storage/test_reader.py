@@ -62,6 +62,17 @@ def test_connections_are_used_again(readers: Readers) -> None:
         assert again in (one, two)
 
 
+def test_a_new_connection_is_nobody_elses(readers: Readers) -> None:
+    with readers.connection() as one:
+        pass
+    with readers.new_connection() as fresh:
+        assert fresh is not one
+    assert (one.closed, fresh.closed) == (False, True)
+    readers.close()
+    with pytest.raises(StoreExchanged), readers.new_connection():
+        pass
+
+
 def test_a_connection_that_failed_is_not(readers: Readers) -> None:
     with pytest.raises(ValueError, match="broken"), readers.connection() as broken:
         raise ValueError("broken")

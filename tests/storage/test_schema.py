@@ -4,7 +4,7 @@ from sqlalchemy import create_engine, inspect
 from storage import schema
 
 
-def test_creates_the_tables_of_version_3() -> None:
+def test_creates_the_tables_of_version_4() -> None:
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
         assert schema.is_empty(connection)
@@ -17,6 +17,7 @@ def test_creates_the_tables_of_version_3() -> None:
             "leases",
             "members",
             "meta",
+            "removed_members",
             "times",
         ]
         rows = connection.exec_driver_sql("SELECT name, value FROM meta").fetchall()

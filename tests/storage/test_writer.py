@@ -12,6 +12,7 @@ from raftgate.api.maintenance import AlarmMember, AlarmType
 from storage.compaction import CompactionStep
 from storage.database import PAGE_SIZE, Database, Size, pragma
 from storage.lease import Lease
+from storage.members import Records
 from storage.options import Options
 from storage.row import Row
 from storage.sweep import Sweep
@@ -34,7 +35,7 @@ def rows(count: int, first: int = 2, value: bytes = b"v") -> list[Row]:
     return [((first + n) << 24, b"k%d" % (first + n), first + n, 1, value, 0) for n in range(count)]
 
 
-def batch(index: int, rows: list[Row], members: tuple[Member, ...] | None = None) -> Batch:
+def batch(index: int, rows: list[Row], members: Records | None = None) -> Batch:
     return Batch(index, 1 + index, -1, rows, 0, (), members)
 
 
@@ -72,9 +73,9 @@ def test_an_error_in_the_middle_leaves_nothing_of_the_batch(database: Database, 
     writer.flush(batch(3, rows(3)))
     bad = [*rows(300, first=5), (5 << 24, b"twice", 5, 1, b"", 0)]
     with pytest.raises(sqlalchemy.exc.IntegrityError):
-        writer.flush(batch(900, bad, (Member(1),)))
+        writer.flush(batch(900, bad, Records((Member(1),))))
     content = database.load()
-    assert (content.applied_index, content.revision, len(content.live), content.members) == (3, 4, 3, [])
+    assert (content.applied_index, content.revision, len(content.live), content.members) == (3, 4, 3, Records())
 
 
 def test_after_a_failure_every_further_call_raises(writer: Writer) -> None:
@@ -98,13 +99,13 @@ def test_a_full_disk_raises_and_keeps_what_was_there(database: Database, writer:
 
 def test_members_are_replaced_as_a_whole(database: Database, writer: Writer) -> None:
     one, two = Member(1, "one", ("a",), ("b", "c")), Member(2**64 - 1, isLearner=True)
-    writer.flush(batch(1, [], (one, two)))
+    writer.flush(batch(1, [], Records((one, two), frozenset({9, 2**64 - 1}))))
     writer.flush(batch(2, []))
-    assert database.load().members == [one, two]
-    writer.flush(batch(3, [], (two,)))
-    assert database.load().members == [two]
-    writer.flush(batch(4, [], ()))
-    assert database.load().members == []
+    assert database.load().members == Records((one, two), frozenset({9, 2**64 - 1}))
+    writer.flush(batch(3, [], Records((two,), version=(3, 10))))
+    assert database.load().members == Records((two,), version=(3, 10))
+    writer.flush(batch(4, [], Records()))
+    assert database.load().members == Records()
 
 
 def main_file_index(database: Database, tmp_path: Path) -> int:

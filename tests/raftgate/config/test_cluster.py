@@ -2,7 +2,7 @@ import ipaddress
 
 import pytest
 
-from raftgate.config.cluster import Unresolved, check_members, default_host, parse_members
+from raftgate.config.cluster import Unresolved, check_joining, check_members, default_host, parse_members
 from raftgate.config.errors import Refusal
 from raftgate.config.urls import Url, parse_urls
 
@@ -31,6 +31,13 @@ def test_a_member_that_fits() -> None:
     check("n1=http://a:1", "n1", "http://a:1")
     check("n1=http://localhost:1", "n1", "http://127.0.0.1:1")
     check("n1=http://a:1,n1=http://b:1", "n1", "http://b:1,http://a:1")
+
+
+def test_one_who_joins_need_not_be_at_its_urls() -> None:
+    check_joining(parse_members("n1=http://a:1,n2=http://b:1"), "n1")
+    for cluster, text in (("n2=http://a:1", "couldn't find local name"), ("n1=http://a:1,n2=http://a:1", "duplicate")):
+        with pytest.raises(Refusal, match=text):
+            check_joining(parse_members(cluster), "n1")
 
 
 def test_names_of_others_need_no_address_yet() -> None:

@@ -62,6 +62,32 @@ def test_an_initialised_member_ignores_the_initial_cluster(tmp_path: Path) -> No
     assert load([*argv, both], {}).initial_cluster == {"n1": (Url("http", "a", 1),), "n2": (Url("http", "b", 1),)}
 
 
+def test_one_who_joins_is_checked_by_the_cluster(tmp_path: Path) -> None:
+    argv = ["--name=n1", f"--data-dir={tmp_path}", "--initial-advertise-peer-urls=http://10.0.0.1:1"]
+    argv.append("--initial-cluster=n1=http://10.0.0.2:1,n2=http://b:1")
+    with pytest.raises(ConfigError, match="missing from --initial-advertise-peer-urls"):
+        load(argv, {})
+    assert set(load([*argv, "--initial-cluster-state=existing"], {}).initial_cluster) == {"n1", "n2"}
+    with pytest.raises(ConfigError, match="couldn't find local name"):
+        load([*argv, "--initial-cluster-state=existing", "--name=n3"], {})
+
+
+def test_one_who_may_join_by_itself_need_not_be_named(tmp_path: Path) -> None:
+    argv = ["--name=n3", f"--data-dir={tmp_path}", "--initial-cluster=n1=http://a:1"]
+    with pytest.raises(ConfigError, match="couldn't find local name"):
+        load(argv, {})
+    argv.append("--raftgate-auto-join=learner")
+    assert load(argv, {}).initial_cluster == {"n1": (Url("http", "a", 1),)}
+    (tmp_path / "member" / "wal").mkdir(parents=True)
+    (tmp_path / "member" / "wal" / "0000000000000000-0000000000000000.wal").touch()
+    assert load(argv, {}).initial_cluster == {"n1": (Url("http", "a", 1),)}
+
+
+def test_srv_records_are_asked_for_later(tmp_path: Path) -> None:
+    config = load(["--name=n1", f"--data-dir={tmp_path}", "--discovery-srv=kv.example"], {})
+    assert (config.initial_cluster, config.discovery_srv, config.discovery_srv_name) == ({}, "kv.example", "")
+
+
 def test_a_name_without_an_address_yet_is_left_to_the_start() -> None:
     def resolve(host: str) -> str:
         raise OSError(host)
