@@ -46,6 +46,7 @@ def raftgates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Groups]:
 
 
 @pytest.mark.peer
+@pytest.mark.soak  # most of these wait until a member counts as connected: the recordings stand in for them
 @pytest.mark.parametrize(("name", "case"), PARAMETERS)
 def test_etcds_give_the_recorded_answers(
     name: str, case: Case, etcds: Groups, recordings: Recordings, request: pytest.FixtureRequest

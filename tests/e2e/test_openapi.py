@@ -214,7 +214,7 @@ class Member:
         case.validate_response(response, checks=CHECKS)
         if case.path == ALARM:
             self.clear_alarms()
-        if case.path == MEMBER_ADD and response.status_code == 200:
+        if case.path == MEMBER_ADD and (response.request.method, response.status_code) == ("POST", 200):
             self.remove(response.json()["member"])
 
     def post(self, path: str, body: dict[str, Any], **headers: str) -> requests.Response:  # Any: JSON

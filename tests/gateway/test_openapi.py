@@ -260,6 +260,8 @@ def accepted(field: Field, message: type[Message]) -> Json:
             return {"anyOf": [one, {"type": "null"}]}
     elif field.name == "key" and needs_key(message):
         one = reference("Key")
+    elif field.kind is Kind.STRING and field.repeated:
+        one = {"type": "string"}  # a list of texts holds no null
     else:
         one = reference(field.of.__name__ if field.of else ACCEPTED[field.kind])
     return {"type": ["array", "null"], "items": one} if field.repeated else one

@@ -254,12 +254,6 @@ LEAVING = [
         rows=("cluster-2-removed",),
         fresh=True,
     ),
-    Case(
-        "a member asks for its own removal",
-        [remove(THIRD).at(2).without_body(), act("GONE", 2), listed(linearizable=True).at(1), put(b"a")],
-        rows=("cluster-2-removed",),
-        fresh=True,
-    ),
 ]
 
 JOINING = [
