@@ -107,6 +107,7 @@ class Member:
         self._env = env
         self.options = options
         self._founders = options.initial_members or (options.member,)
+        self._is_learner = False  # looked up for each request, so it follows the records
         self._raw = self._take_up()
         self.applier = Applier(machine, self._apply_conf_change, env, options, metrics)
         self.reads = Reads(self._read_index, options.request_timeout, metrics, env.random_bytes(8))
@@ -179,7 +180,7 @@ class Member:
         self.applier.on_term = self._term_began
         self.node.on_leader_change = self._leader_changed
         self.reads.applied(self.machine.applied_index)
-        self.peers.follow(self.machine.members, self.machine.removed_members)
+        self._members_changed()
         if not self.machine.members:
             self.peers.expect(self._founders)
 
@@ -226,7 +227,7 @@ class Member:
 
     def is_learner(self) -> bool:
         """Whether this member has no vote yet."""
-        return self.options.member.ID in conf_state(self.machine.members).learners
+        return self._is_learner
 
     async def hand_over(self) -> None:
         """Hands leadership, if this member has it, to the voter that has been there for longest.
@@ -250,11 +251,13 @@ class Member:
 
     def _apply_conf_change(self, change: ConfChange) -> None:
         conf = self._raw.apply_conf_change(change)
-        if conf.voters == (self.options.member.ID,) and self._founders == (self.options.member,):
+        if conf.voters == (self.options.member.ID,) and len(self._founders) == 1:
             self._campaign()
 
     def _members_changed(self) -> None:
-        self.peers.follow(self.machine.members, self.machine.removed_members)
+        members = self.machine.members
+        self._is_learner = self.options.member.ID in conf_state(members).learners
+        self.peers.follow(members, self.machine.removed_members)
         if self.options.member.ID in self.machine.removed_members:
             self.removed.set()
 

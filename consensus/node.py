@@ -144,8 +144,8 @@ class Node:
         """Takes a message of another member."""
         if self._failure is not None:
             return
-        if self._raw.is_changing and any(entry.type is EntryType.CONF_CHANGE for entry in message.entries):
-            if message.type is MessageType.PROP and len(self._deferred) < DEFERRED:
+        if message.type is MessageType.PROP and self._raw.is_changing and _changes_members(message):
+            if len(self._deferred) < DEFERRED:
                 self._deferred.append(message)  # its sender may have applied the change before, and know of no other
             return
         try:
@@ -337,6 +337,10 @@ class Node:
             if not future.done():
                 future.set_result(None)
         self.on_leader_change()
+
+
+def _changes_members(message: Message) -> bool:
+    return any(entry.type is EntryType.CONF_CHANGE for entry in message.entries)
 
 
 def _nothing() -> None:

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from consensus.apply import Applier
 from consensus.member import Member, StoreMismatch
 from consensus.metrics import Metrics
+from consensus.options import Options
 from raftgate.api import errors
 from raftgate.api.kv import PutRequest, RangeRequest
 from raftgate.api.message import Caller
@@ -189,3 +190,12 @@ async def test_a_founder_that_has_applied_a_part_of_the_founding_goes_on(tmp_pat
     again = open_member(FakeEnv(), copy, cluster.settings(RECORDS[2]))
     assert again.machine.members == (structs.replace(RECORDS[0], name="", clientURLs=()),)
     await again.close()
+
+
+async def test_who_founds_a_cluster_alone_leads_at_once(tmp_path: Path) -> None:
+    """What --initial-cluster says of a founder lacks the client URLs that its own flags give."""
+    settings = Options(
+        RECORD, 0xC1, 5.0, election_timeout=50.0, initial_members=(structs.replace(RECORD, clientURLs=()),)
+    )
+    async with running(FakeEnv(), tmp_path, settings) as member:  # which waits for less than an election timeout
+        assert member.node.leader == RECORD.ID

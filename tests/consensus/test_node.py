@@ -327,6 +327,30 @@ async def test_a_followers_change_waits_until_the_one_before_it_is_applied() -> 
         await run(bench, test)
 
 
+async def test_a_leader_whose_change_is_under_way_hears_of_its_successor() -> None:
+    env = HeldEnv()
+    bench = Bench(env)
+
+    async def test() -> None:
+        bench.node.campaign()
+        while bench.node.status().applied < 1:  # its own empty entry
+            await env.arrived.wait()
+            env.arrived.clear()
+            while env.held:
+                env.release()
+            await asyncio.sleep(0)
+        change = ConfChange(ConfChangeType.UPDATE_NODE, 1, b"mine")
+        bench.node.propose_conf_change(change)
+        theirs = Entry(9, 1, EntryType.CONF_CHANGE, confchange.encode(change))
+        bench.node.step(Message(type=MessageType.APP, to=1, sender=2, term=9, entries=(theirs,), index=0))
+        assert (bench.node.term, bench.node.status().leader) == (9, 2)
+        while env.held:
+            env.release()
+
+    async with asyncio.timeout(DEADLINE):
+        await run(bench, test)
+
+
 async def test_a_store_is_installed_before_anything_else_of_its_turn() -> None:
     bench = Bench(FakeEnv(), voters=(1, 2))
     meta = SnapshotMeta(index=7, term=2, conf_state=ConfState(voters=(1, 2)))
